@@ -1,0 +1,75 @@
+package forecast
+
+import (
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// Forecast is what a model says of one candle's close, beside what the
+// baselines say of it. It is information, not financial advice.
+type Forecast struct {
+	market.Series
+	AsOf      time.Time // nothing later than this instant was used
+	OpenTime  time.Time // of the forecast candle
+	CloseTime time.Time
+	Last      float64 // newest price at AsOf, in the quote asset
+	Prediction
+	Baselines []Baseline
+	Model     Model
+}
+
+// Prediction is a distribution of a closing price, in the quote asset.
+type Prediction struct {
+	Point         float64
+	Bands         []Band  // narrowest first
+	ProbabilityUp float64 // of a close above the open, in [0, 1]
+}
+
+// Band is a central interval that holds the close with probability Level.
+type Band struct {
+	Level     float64 // in (0, 1)
+	Low, High float64
+}
+
+// Baseline is a prediction that needs no forest. A forecast is worth as much
+// as it beats these by.
+type Baseline struct {
+	Name string // "price stays", "EWMA" or "HAR"
+	Prediction
+}
+
+// Model is what is on record of a trained model.
+type Model struct {
+	ID int64
+	market.Series
+	TrainedAt time.Time
+	Window    market.TimeRange // open times of the candles learnt from
+	Rows      int              // training rows
+	DataHash  string           // SHA-256 of those rows, hexadecimal
+	Features  []string
+	Metrics   Metrics // on the newest month, by a model that had not seen it
+}
+
+// Metrics measures forecasts against what happened.
+type Metrics struct {
+	Fold        market.TimeRange // open times of the candles forecast
+	Rows        int
+	PointSkill  float64 // 1 − MSE/MSE₀ of log returns against "price stays"; above 0 is better
+	HitRate     float64 // share of candles whose direction was right, in [0, 1]
+	Brier       float64 // of ProbabilityUp; 0.25 is a coin
+	PinballLoss float64 // mean over the quantiles, in basis points of the price
+	Coverage80  float64 // share of closes within the 80 % band
+	Coverage90  float64
+	Width80     float64 // mean width of the 80 % band, in basis points of the price
+	Width90     float64
+	Baselines   []BaselineMetrics
+}
+
+// BaselineMetrics measures a baseline's widths on the same candles.
+type BaselineMetrics struct {
+	Name        string
+	PinballLoss float64
+	Coverage80  float64
+	Coverage90  float64
+}

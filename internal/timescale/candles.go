@@ -1,0 +1,334 @@
+package timescale
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/cryptoboat/cryptoboat/internal/history"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+var candleColumns = []string{
+	"symbol", "interval", "open_time", "open", "high", "low", "close", "volume",
+	"quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume",
+}
+
+const uniqueViolation = "23505"
+
+// WriteCandles implements history.CandleWriter. Writers of the same series wait
+// for each other.
+//
+// Candles go straight into the table as long as none of them is stored, which
+// is the case of a first import; where one is, they go through a staging table
+// that tells new from corrected. A stored value is never replaced by an absent
+// one: that a source does not publish a column does not make it untrue.
+func (d *Database) WriteCandles(
+	ctx context.Context, series market.Series, open func() (history.CandleReader, error),
+) (history.WriteResult, error) {
+	var result history.WriteResult
+	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, series.String())
+		if err != nil {
+			return err
+		}
+		result, err = insertCandles(ctx, tx, series, open)
+		if pgError, ok := errors.AsType[*pgconn.PgError](err); ok && pgError.Code == uniqueViolation {
+			result, err = mergeCandles(ctx, tx, series, open)
+		}
+		return err
+	})
+	if err != nil {
+		return history.WriteResult{}, fmt.Errorf("write candles of %s: %w", series, err)
+	}
+	return result, nil
+}
+
+// insertCandles copies into the table within a savepoint, so that the
+// transaction outlives a candle that is stored already.
+func insertCandles(
+	ctx context.Context, tx pgx.Tx, series market.Series, open func() (history.CandleReader, error),
+) (history.WriteResult, error) {
+	var copied candleCopy
+	err := pgx.BeginFunc(ctx, tx, func(savepoint pgx.Tx) (err error) {
+		copied, err = copyCandles(ctx, savepoint, "candles", series, open)
+		return err
+	})
+	return history.WriteResult{New: copied.rows, Touched: copied.touched}, err
+}
+
+func mergeCandles(
+	ctx context.Context, tx pgx.Tx, series market.Series, open func() (history.CandleReader, error),
+) (history.WriteResult, error) {
+	_, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE staged_candles (LIKE candles) ON COMMIT DROP`)
+	if err != nil {
+		return history.WriteResult{}, err
+	}
+	copied, err := copyCandles(ctx, tx, "staged_candles", series, open)
+	if err != nil {
+		return history.WriteResult{}, err
+	}
+	if _, err := tx.Exec(ctx, `ANALYZE staged_candles`); err != nil {
+		return history.WriteResult{}, err
+	}
+	// The bounds are repeated as values, which lets the planner leave out chunks.
+	corrected, err := tx.Exec(ctx, `
+		UPDATE candles AS c SET
+			open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume,
+			quote_volume = coalesce(s.quote_volume, c.quote_volume),
+			trades = coalesce(s.trades, c.trades),
+			taker_buy_volume = coalesce(s.taker_buy_volume, c.taker_buy_volume),
+			taker_buy_quote_volume = coalesce(s.taker_buy_quote_volume, c.taker_buy_quote_volume)
+		FROM staged_candles AS s
+		WHERE c.symbol = $1 AND c.interval = $2 AND c.open_time = s.open_time
+		  AND c.open_time >= $3 AND c.open_time < $4
+		  AND (c.open, c.high, c.low, c.close, c.volume,
+		       c.quote_volume, c.trades, c.taker_buy_volume, c.taker_buy_quote_volume)
+		      IS DISTINCT FROM
+		      (s.open, s.high, s.low, s.close, s.volume,
+		       coalesce(s.quote_volume, c.quote_volume), coalesce(s.trades, c.trades),
+		       coalesce(s.taker_buy_volume, c.taker_buy_volume),
+		       coalesce(s.taker_buy_quote_volume, c.taker_buy_quote_volume))`,
+		series.Symbol, series.Interval, copied.touched.Start, copied.touched.End)
+	if err != nil {
+		return history.WriteResult{}, err
+	}
+	added, err := tx.Exec(ctx, `INSERT INTO candles SELECT * FROM staged_candles ON CONFLICT DO NOTHING`)
+	if err != nil {
+		return history.WriteResult{}, err
+	}
+	return history.WriteResult{
+		New:       added.RowsAffected(),
+		Corrected: corrected.RowsAffected(),
+		Unchanged: copied.rows - added.RowsAffected() - corrected.RowsAffected(),
+		Touched:   copied.touched,
+	}, nil
+}
+
+func copyCandles(
+	ctx context.Context, tx pgx.Tx, table string, series market.Series, open func() (history.CandleReader, error),
+) (candleCopy, error) {
+	reader, err := open()
+	if err != nil {
+		return candleCopy{}, err
+	}
+	source := candleCopy{series: series, reader: reader, values: make([]any, len(candleColumns))}
+	_, err = tx.CopyFrom(ctx, pgx.Identifier{table}, candleColumns, &source)
+	// The reader's own error says more than the aborted COPY's.
+	return source, errors.Join(first(source.err, err), reader.Close())
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// candleCopy feeds a reader's candles to COPY, one at a time.
+type candleCopy struct {
+	series  market.Series
+	reader  history.CandleReader
+	current market.Candle
+	values  []any // reused for every row: pgx has encoded one before it asks for the next
+	rows    int64
+	touched market.TimeRange
+	err     error
+}
+
+func (c *candleCopy) Next() bool {
+	c.current, c.err = c.reader.Next()
+	if c.err != nil {
+		if errors.Is(c.err, io.EOF) {
+			c.err = nil
+		}
+		return false
+	}
+	c.rows++
+	if open := c.current.OpenTime; c.touched.Empty() || open.Before(c.touched.Start) {
+		c.touched.Start = open
+	}
+	if end := c.series.Interval.Next(c.current.OpenTime); end.After(c.touched.End) {
+		c.touched.End = end
+	}
+	return true
+}
+
+func (c *candleCopy) Values() ([]any, error) {
+	k := &c.current
+	c.values[0], c.values[1], c.values[2] = string(c.series.Symbol), string(c.series.Interval), k.OpenTime
+	c.values[3], c.values[4], c.values[5], c.values[6], c.values[7] = k.Open, k.High, k.Low, k.Close, k.Volume
+	c.values[8] = pgtype.Float8{Float64: k.QuoteVolume.Value, Valid: k.QuoteVolume.Valid}
+	c.values[9] = pgtype.Int8{Int64: k.Trades.Value, Valid: k.Trades.Valid}
+	c.values[10] = pgtype.Float8{Float64: k.TakerBuyVolume.Value, Valid: k.TakerBuyVolume.Valid}
+	c.values[11] = pgtype.Float8{Float64: k.TakerBuyQuoteVolume.Value, Valid: k.TakerBuyQuoteVolume.Valid}
+	return c.values, nil
+}
+
+func (c *candleCopy) Err() error { return c.err }
+
+// Candles returns the candles of a series that open in the range, oldest first,
+// at most limit of them. A candle that is stored at that very interval comes as
+// it was delivered; where there is none, it is rolled up from the coarsest
+// stored interval that divides it, and where parts of that are missing, from a
+// finer one that covers more of it. What nothing covers is left out.
+func (d *Database) Candles(
+	ctx context.Context, series market.Series, r market.TimeRange, limit int,
+) ([]market.Candle, error) {
+	if r.Empty() || limit <= 0 {
+		return nil, nil
+	}
+	candles, err := d.nativeCandles(ctx, series, r, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read candles of %s: %w", series, err)
+	}
+	lacking := lackingRange(series.Interval, candles, r, limit)
+	if lacking.Empty() {
+		return candles, nil
+	}
+	stored, err := d.storedSeries(ctx, series.Symbol)
+	if err != nil {
+		return nil, err
+	}
+	for k := len(stored) - 1; k >= 0 && !lacking.Empty(); k-- {
+		source := stored[k]
+		if !source.Interval.Divides(series.Interval) {
+			continue
+		}
+		rolledUp, err := d.rolledUpCandles(ctx, series, source.Interval, lacking, limit)
+		if err != nil {
+			return nil, fmt.Errorf("roll up candles of %s from %s: %w", series, source.Interval, err)
+		}
+		candles = mergeByCover(series.Interval, candles, rolledUp, limit)
+		lacking = lackingRange(series.Interval, candles, r, limit)
+	}
+	return candles, nil
+}
+
+func (d *Database) nativeCandles(
+	ctx context.Context, series market.Series, r market.TimeRange, limit int,
+) ([]market.Candle, error) {
+	return d.queryCandles(ctx, series.Interval, `
+		SELECT open_time, open, high, low, close, volume,
+		       quote_volume, trades, taker_buy_volume, taker_buy_quote_volume, 1::bigint
+		FROM candles
+		WHERE symbol = $1 AND interval = $2 AND open_time >= $3 AND open_time < $4
+		ORDER BY open_time LIMIT $5`,
+		series.Symbol, series.Interval, r.Start, r.End, limit)
+}
+
+func (d *Database) rolledUpCandles(
+	ctx context.Context, series market.Series, source market.Interval, r market.TimeRange, limit int,
+) ([]market.Candle, error) {
+	relation, ok := rollUpRelation(series.Interval)
+	if !ok {
+		return nil, nil
+	}
+	return d.queryCandles(ctx, source, `
+		SELECT open_time, open, high, low, close, volume,
+		       quote_volume, trades, taker_buy_volume, taker_buy_quote_volume, parts
+		FROM `+pgx.Identifier{relation}.Sanitize()+`
+		WHERE symbol = $1 AND source_interval = $2 AND open_time >= $3 AND open_time < $4
+		ORDER BY open_time LIMIT $5`,
+		series.Symbol, source, r.Start, r.End, limit)
+}
+
+// queryCandles reads candles made of parts of the interval source.
+func (d *Database) queryCandles(
+	ctx context.Context, source market.Interval, sql string, arguments ...any,
+) ([]market.Candle, error) {
+	rows, err := d.pool.Query(ctx, sql, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var candles []market.Candle
+	var quoteVolume, takerBuyVolume, takerBuyQuoteVolume pgtype.Float8
+	var trades pgtype.Int8
+	for rows.Next() {
+		c := market.Candle{Source: source}
+		err := rows.Scan(&c.OpenTime, &c.Open, &c.High, &c.Low, &c.Close, &c.Volume,
+			&quoteVolume, &trades, &takerBuyVolume, &takerBuyQuoteVolume, &c.Parts)
+		if err != nil {
+			return nil, err
+		}
+		c.OpenTime = c.OpenTime.UTC()
+		c.QuoteVolume = market.Optional[float64]{Value: quoteVolume.Float64, Valid: quoteVolume.Valid}
+		c.Trades = market.Optional[int64]{Value: trades.Int64, Valid: trades.Valid}
+		c.TakerBuyVolume = market.Optional[float64]{Value: takerBuyVolume.Float64, Valid: takerBuyVolume.Valid}
+		c.TakerBuyQuoteVolume = market.Optional[float64]{Value: takerBuyQuoteVolume.Float64, Valid: takerBuyQuoteVolume.Valid}
+		candles = append(candles, c)
+	}
+	return candles, rows.Err()
+}
+
+// lackingRange spans the buckets of the range, up to the last one that the
+// limit lets through, that no candle or only an incomplete one stands for.
+func lackingRange(interval market.Interval, candles []market.Candle, r market.TimeRange, limit int) market.TimeRange {
+	if len(candles) == limit {
+		r.End = interval.Next(candles[limit-1].OpenTime)
+	}
+	var lacking market.TimeRange
+	add := func(start, end time.Time) {
+		if start.Before(end) {
+			if lacking.Empty() {
+				lacking.Start = start
+			}
+			lacking.End = end
+		}
+	}
+	next := interval.Floor(r.Start)
+	if next.Before(r.Start) {
+		next = interval.Next(next)
+	}
+	for _, c := range candles {
+		add(next, interval.Floor(c.OpenTime))
+		next = interval.Next(interval.Floor(c.OpenTime))
+		if !c.Complete(interval) {
+			add(interval.Floor(c.OpenTime), next)
+		}
+	}
+	add(next, r.End)
+	return lacking
+}
+
+// mergeByCover merges two ascending lists; where both have a candle in a bucket,
+// the one that covers more of it stays, a's where they cover as much.
+func mergeByCover(interval market.Interval, a, b []market.Candle, limit int) []market.Candle {
+	merged := make([]market.Candle, 0, min(len(a)+len(b), limit))
+	for len(merged) < limit && (len(a) > 0 || len(b) > 0) {
+		var order int
+		switch {
+		case len(b) == 0:
+			order = -1
+		case len(a) == 0:
+			order = 1
+		default:
+			// Some delivered candles open off the grid.
+			order = interval.Floor(a[0].OpenTime).Compare(interval.Floor(b[0].OpenTime))
+		}
+		switch {
+		case order < 0:
+			merged, a = append(merged, a[0]), a[1:]
+		case order > 0:
+			merged, b = append(merged, b[0]), b[1:]
+		default:
+			c := a[0]
+			if cover(b[0]) > cover(c) {
+				c = b[0]
+			}
+			merged, a, b = append(merged, c), a[1:], b[1:]
+		}
+	}
+	return merged
+}
+
+func cover(c market.Candle) time.Duration { return time.Duration(c.Parts) * c.Source.Length() }

@@ -1,0 +1,115 @@
+package timescale
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cryptoboat/cryptoboat/internal/history"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// StoredSeries returns every series of which candles are stored as delivered,
+// by symbol, then finest interval first.
+func (d *Database) StoredSeries(ctx context.Context) ([]history.StoredSeries, error) {
+	return d.storedSeries(ctx, "")
+}
+
+// storedSeries steps through the key from one series to the next instead of
+// reading every row. An empty symbol means all of them.
+func (d *Database) storedSeries(ctx context.Context, symbol market.Symbol) ([]history.StoredSeries, error) {
+	rows, err := d.pool.Query(ctx, `
+		WITH RECURSIVE series AS (
+			(SELECT symbol, interval FROM candles
+			 WHERE symbol = $1 OR $1 = ''
+			 ORDER BY symbol, interval LIMIT 1)
+			UNION ALL
+			SELECT next.symbol, next.interval
+			FROM series, LATERAL (
+				SELECT symbol, interval FROM candles
+				WHERE (symbol, interval) > (series.symbol, series.interval) AND (symbol = $1 OR $1 = '')
+				ORDER BY symbol, interval LIMIT 1) AS next
+		)
+		SELECT symbol, interval, first.open_time, last.open_time
+		FROM series,
+		LATERAL (SELECT open_time FROM candles AS c WHERE c.symbol = series.symbol AND c.interval = series.interval
+		         ORDER BY open_time LIMIT 1) AS first,
+		LATERAL (SELECT open_time FROM candles AS c WHERE c.symbol = series.symbol AND c.interval = series.interval
+		         ORDER BY open_time DESC LIMIT 1) AS last
+		ORDER BY symbol, array_position($2::text[], interval)`, string(symbol), market.Intervals())
+	if err != nil {
+		return nil, fmt.Errorf("read the stored series: %w", err)
+	}
+	stored, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (history.StoredSeries, error) {
+		var s history.StoredSeries
+		err := row.Scan(&s.Symbol, &s.Interval, &s.First, &s.Last)
+		return s, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the stored series: %w", err)
+	}
+	return stored, nil
+}
+
+// Coverage returns what is stored of a symbol, finest interval first, or a
+// NotFound error where nothing is. It is computed from the rows at every call.
+func (d *Database) Coverage(ctx context.Context, symbol market.Symbol) ([]history.Coverage, error) {
+	stored, err := d.storedSeries(ctx, symbol)
+	if err != nil {
+		return nil, err
+	}
+	if len(stored) == 0 {
+		return nil, market.Errorf(market.NotFound, "no candles of %s are stored", symbol)
+	}
+	coverage := make([]history.Coverage, len(stored))
+	for k, s := range stored {
+		if coverage[k], err = d.coverage(ctx, s); err != nil {
+			return nil, fmt.Errorf("coverage of %s: %w", s.Series, err)
+		}
+	}
+	return coverage, nil
+}
+
+func (d *Database) coverage(ctx context.Context, stored history.StoredSeries) (history.Coverage, error) {
+	c := history.Coverage{StoredSeries: stored}
+	err := d.pool.QueryRow(ctx, `SELECT count(*) FROM candles WHERE symbol = $1 AND interval = $2`,
+		stored.Symbol, stored.Interval).Scan(&c.Rows)
+	if err != nil {
+		return c, err
+	}
+	// A month has no fixed length for the exchange, but has one for the database.
+	rows, err := d.pool.Query(ctx, `
+		SELECT open_time, next
+		FROM (SELECT open_time, lead(open_time) OVER (ORDER BY open_time) AS next
+		      FROM candles WHERE symbol = $1 AND interval = $2) AS candle
+		WHERE next > open_time + $3::text::interval
+		ORDER BY open_time`, stored.Symbol, stored.Interval, lengthInSQL(stored.Interval))
+	if err != nil {
+		return c, err
+	}
+	c.Holes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (history.Hole, error) {
+		var before, next time.Time
+		err := row.Scan(&before, &next)
+		return hole(stored.Interval, before, next), err
+	})
+	return c, err
+}
+
+// hole is what is missing between two neighbours. Where the earlier one opened
+// off the grid, the hole begins at the grid's next open time.
+func hole(interval market.Interval, before, next time.Time) history.Hole {
+	h := history.Hole{TimeRange: market.TimeRange{Start: interval.Next(interval.Floor(before)), End: next.UTC()}}
+	for open := h.Start; open.Before(h.End); open = interval.Next(open) {
+		h.Missing++
+	}
+	return h
+}
+
+func lengthInSQL(interval market.Interval) string {
+	if interval == market.Month1 {
+		return "1 month"
+	}
+	return fmt.Sprintf("%d seconds", int64(interval.Length()/time.Second))
+}

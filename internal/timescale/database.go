@@ -1,0 +1,110 @@
+// Package timescale keeps the service's data in TimescaleDB. Every SQL
+// statement of the service stands here, one file per family of tables.
+package timescale
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// Database is a pool of connections to one TimescaleDB database. It is safe
+// for concurrent use; Close it when done.
+type Database struct {
+	pool *pgxpool.Pool
+}
+
+// Open connects to the database at url (postgres://…) and checks that it is a
+// TimescaleDB this service can use, which it refuses with an Unavailable error
+// that says how to get one. The error never holds the password.
+func Open(ctx context.Context, url string) (*Database, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The parser's text may quote the URL, and with it the password.
+		return nil, market.Errorf(market.Invalid,
+			"the database URL cannot be read: give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+	}
+	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	config.ConnConfig.RuntimeParams["application_name"] = "cryptoboat"
+	// A generic plan cannot leave out the chunks that a time range excludes.
+	config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	database := &Database{pool: pool}
+	if err := database.check(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return database, nil
+}
+
+// Close ends every connection, waiting for those in use.
+func (d *Database) Close() { d.pool.Close() }
+
+// Ping returns an Unavailable error when the database does not answer.
+func (d *Database) Ping(ctx context.Context) error {
+	if err := d.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("%w (%w)", market.Errorf(market.Unavailable, "the database does not answer"), err)
+	}
+	return nil
+}
+
+// The oldest release with the columnstore under its present name.
+const minimumMajor, minimumMinor = 2, 18
+
+const howToGet = `Get one with "make up" (a container or a private Debian root), ` +
+	`or install TimescaleDB from https://docs.tigerdata.com/self-hosted/latest/install/, ` +
+	`and give its address in CRYPTOBOAT_DATABASE_URL.`
+
+// check refuses a server that lacks TimescaleDB or has one that is too old.
+func (d *Database) check(ctx context.Context) error {
+	if err := d.Ping(ctx); err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	var version string
+	// The version in use where the extension exists, else the one it would get.
+	err := d.pool.QueryRow(ctx, `
+		SELECT coalesce((SELECT coalesce(installed_version, default_version)
+		                 FROM pg_available_extensions WHERE name = 'timescaledb'), '')`).Scan(&version)
+	if err != nil {
+		return fmt.Errorf("read the TimescaleDB version: %w", err)
+	}
+	if version == "" {
+		return market.Errorf(market.Unavailable, "the PostgreSQL server has no TimescaleDB. %s", howToGet)
+	}
+	if !recentEnough(version) {
+		return market.Errorf(market.Unavailable, "the server has TimescaleDB %s, the oldest that serves is %d.%d. %s",
+			version, minimumMajor, minimumMinor, howToGet)
+	}
+	return nil
+}
+
+func recentEnough(version string) bool {
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return false
+	}
+	minor, _, _ := strings.Cut(parts[1], "-")
+	major, errMajor := strconv.Atoi(parts[0])
+	minorNumber, errMinor := strconv.Atoi(minor)
+	if errMajor != nil || errMinor != nil {
+		return false
+	}
+	return major > minimumMajor || major == minimumMajor && minorNumber >= minimumMinor
+}
+
+// community reports whether the edition has continuous aggregates.
+func (d *Database) community(ctx context.Context) (bool, error) {
+	var license string
+	if err := d.pool.QueryRow(ctx, `SHOW timescaledb.license`).Scan(&license); err != nil {
+		return false, fmt.Errorf("read the TimescaleDB edition: %w", err)
+	}
+	return license == "timescale", nil
+}

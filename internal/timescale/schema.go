@@ -1,0 +1,107 @@
+package timescale
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/golang-migrate/migrate/v4"
+	pgxmigrate "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+	"github.com/cryptoboat/cryptoboat/migrations"
+)
+
+// SchemaStatus says how far a database's schema has come.
+type SchemaStatus struct {
+	Version uint // number of the last migration applied; 0 for none
+	Newest  uint // number of the last one known
+	Dirty   bool // the migration of that number failed and has to be looked at
+}
+
+// MigrateUp applies every migration that is missing. Two at a time wait for
+// each other.
+func (d *Database) MigrateUp(ctx context.Context) error {
+	return d.migrate(ctx, (*migrate.Migrate).Up)
+}
+
+// MigrateDown undoes every migration and with it deletes all data.
+func (d *Database) MigrateDown(ctx context.Context) error {
+	return d.migrate(ctx, (*migrate.Migrate).Down)
+}
+
+func (d *Database) migrate(ctx context.Context, run func(*migrate.Migrate) error) error {
+	m, err := d.migrator(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	stop := context.AfterFunc(ctx, func() { m.GracefulStop <- true })
+	defer stop()
+	err = run(m)
+	if dirty, ok := errors.AsType[migrate.ErrDirty](err); ok {
+		return market.Errorf(market.Conflict,
+			"migration %d failed halfway: mend what it says, then set schema_migrations.dirty to false and its version to the last whole one",
+			dirty.Version)
+	}
+	if err != nil && !errors.Is(err, migrate.ErrNoChange) {
+		return fmt.Errorf("migrate the schema: %w", err)
+	}
+	return nil
+}
+
+// SchemaStatus reads the schema's version.
+func (d *Database) SchemaStatus(ctx context.Context) (SchemaStatus, error) {
+	m, err := d.migrator(ctx)
+	if err != nil {
+		return SchemaStatus{}, err
+	}
+	defer m.Close()
+	newest, err := newestMigration()
+	if err != nil {
+		return SchemaStatus{}, err
+	}
+	version, dirty, err := m.Version()
+	if err != nil && !errors.Is(err, migrate.ErrNilVersion) {
+		return SchemaStatus{}, fmt.Errorf("read the schema's version: %w", err)
+	}
+	return SchemaStatus{Version: version, Newest: newest, Dirty: dirty}, nil
+}
+
+func (d *Database) migrator(ctx context.Context) (*migrate.Migrate, error) {
+	source, err := iofs.New(migrations.Files, ".")
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	driver, err := pgxmigrate.WithInstance(stdlib.OpenDBFromPool(d.pool), &pgxmigrate.Config{})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the migrations: %w", err)
+	}
+	m, err := migrate.NewWithInstance("migrations", source, "pgx5", driver)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare the migrations: %w", err), driver.Close())
+	}
+	return m, nil
+}
+
+func newestMigration() (uint, error) {
+	source, err := iofs.New(migrations.Files, ".")
+	if err != nil {
+		return 0, fmt.Errorf("read the migrations: %w", err)
+	}
+	defer source.Close()
+	newest, err := source.First()
+	for err == nil {
+		var next uint
+		if next, err = source.Next(newest); err == nil {
+			newest = next
+		}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("read the migrations: %w", err)
+	}
+	return newest, nil
+}

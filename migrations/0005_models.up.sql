@@ -1,0 +1,32 @@
+CREATE TABLE models (
+    id           bigint           GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    symbol       text COLLATE "C" NOT NULL,
+    interval     text COLLATE "C" NOT NULL,
+    trained_at   timestamptz      NOT NULL DEFAULT now(),
+    window_start timestamptz      NOT NULL,
+    window_end   timestamptz      NOT NULL,
+    rows         bigint           NOT NULL,
+    data_hash    text             NOT NULL,
+    features     text[]           NOT NULL,
+    metrics      jsonb            NOT NULL,
+    bytes        bytea            NOT NULL,
+    -- The same rows under the same settings give the same model: training twice
+    -- must not make two of it.
+    CONSTRAINT models_data_hash_key UNIQUE (symbol, interval, data_hash)
+);
+-- Compressed already by its own format.
+ALTER TABLE models ALTER COLUMN bytes SET STORAGE EXTERNAL;
+CREATE INDEX models_newest ON models (symbol, interval, id DESC);
+
+COMMENT ON TABLE models IS 'Trained models; the newest of a series makes its forecasts';
+COMMENT ON COLUMN models.id IS 'Number of the model, rising with every training';
+COMMENT ON COLUMN models.symbol IS 'Traded pair whose candles it forecasts';
+COMMENT ON COLUMN models.interval IS 'Interval of the candles that it forecasts';
+COMMENT ON COLUMN models.trained_at IS 'When the training ended';
+COMMENT ON COLUMN models.window_start IS 'Open time of the first candle learnt from';
+COMMENT ON COLUMN models.window_end IS 'Close time of the last candle learnt from';
+COMMENT ON COLUMN models.rows IS 'Training rows';
+COMMENT ON COLUMN models.data_hash IS 'SHA-256 of the training rows, feature names, settings and seed, hexadecimal';
+COMMENT ON COLUMN models.features IS 'Names of the features, in order';
+COMMENT ON COLUMN models.metrics IS 'Measured on the newest month by a model that had not seen it';
+COMMENT ON COLUMN models.bytes IS 'The model in its own file format, versioned and checksummed';
