@@ -18,7 +18,7 @@ type Slot struct {
 // delivered off the grid keeps its own open time and fills the place on the
 // grid it opens in.
 func Slots(interval market.Interval, r market.TimeRange, candles []market.Candle) []Slot {
-	slots := make([]Slot, 0, len(candles)+1) // one more for a forecast
+	slots := make([]Slot, 0, len(candles))
 	next := r.Start
 	for _, candle := range candles {
 		for !interval.Next(next).After(candle.OpenTime) {

@@ -2,6 +2,7 @@ package forest
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -27,58 +28,66 @@ type feature struct {
 	varies bool
 }
 
-// newFeature divides a column into bins that hold about equally many rows.
-// It uses scratch, which must have room for the column, as it likes.
-func newFeature(column, scratch []float64) feature {
-	sorted := scratch[:0]
-	for _, value := range column {
-		if !math.IsNaN(value) {
-			sorted = append(sorted, value)
+// newFeature divides a column into bins that hold about equally many of the
+// sampled rows.
+func newFeature(column []float64, sampled []int) feature {
+	values := make([]float64, 0, len(sampled))
+	for _, row := range sampled {
+		if value := column[row]; !math.IsNaN(value) {
+			values = append(values, value)
 		}
 	}
-	slices.Sort(sorted)
+	slices.Sort(values)
 
 	var edges []float32
-	for _, cut := range cuts(sorted, maxFeatureBins, evenRank) {
-		if edge, ok := edgeBetween(sorted[cut-1], sorted[cut]); ok {
+	for _, cut := range cuts(values, maxFeatureBins, evenRank) {
+		if edge, ok := edgeBetween(values[cut-1], values[cut]); ok {
 			edges = append(edges, edge)
 		}
 	}
-	missing := len(sorted) < len(column)
+	bins := binValues(column, edges)
 	return feature{
-		bins:   binValues(column, edges),
+		bins:   bins,
 		edges:  edges,
-		varies: len(edges) > 0 || missing && len(sorted) > 0,
+		varies: slices.ContainsFunc(bins, func(bin uint8) bool { return bin != bins[0] }),
 	}
 }
 
 // binValues returns the bin of each value.
 func binValues(values []float64, edges []float32) []uint8 {
-	// With as many edges as the search has outcomes it needs neither bounds
-	// nor branches; no value is above the infinite ones.
-	var padded [256]float64
-	for i := range padded {
-		padded[i] = math.Inf(1)
+	// A search in 255 edges needs neither bounds nor branches, which would be
+	// mispredicted every other time. No value is above the infinite ones.
+	var keys [256]uint64
+	for i := range keys {
+		keys[i] = orderedKey(math.Inf(1))
 		if i < len(edges) {
-			padded[i] = float64(edges[i])
+			keys[i] = orderedKey(float64(edges[i]))
 		}
 	}
 	bins := make([]uint8, len(values))
 	for i, value := range values {
-		var bin uint8
+		if math.IsNaN(value) {
+			bins[i] = missingBin
+			continue
+		}
+		key := orderedKey(value)
+		bin := uint64(0)
 		for bit := 7; bit >= 0; bit-- {
-			var above uint8
-			if padded[bin+1<<bit-1] < value {
-				above = 1
-			}
+			_, above := bits.Sub64(keys[uint8(bin+1<<bit-1)], key, 0)
 			bin |= above << bit
 		}
-		if math.IsNaN(value) {
-			bin = missingBin
-		}
-		bins[i] = bin
+		bins[i] = uint8(bin)
 	}
 	return bins
+}
+
+// orderedKey maps numbers to integers that compare as the numbers do.
+func orderedKey(value float64) uint64 {
+	key := math.Float64bits(value + 0) // -0 becomes 0
+	if key>>63 == 1 {
+		return ^key
+	}
+	return key | 1<<63
 }
 
 // edgeBetween returns an edge that has a on its lower side and b on its upper

@@ -28,38 +28,49 @@ func (d *Distribution) Quantile(p float64) float64 {
 	return min(hi, lo+(p-below)/(cum[b]-below)*(hi-lo))
 }
 
+const (
+	zeroRun    = 0xFE
+	largeCount = 0xFF
+)
+
 func appendCounts(dst []byte, tallies []uint32) []byte {
 	for i := 0; i < len(tallies); {
-		if tallies[i] > 0 {
-			dst = binary.AppendUvarint(dst, uint64(tallies[i]))
-			i++
+		run := i
+		for run < len(tallies) && tallies[run] == 0 {
+			run++
+		}
+		if run-i > 2 {
+			dst = append(dst, zeroRun, byte(run-i))
+			i = run
 			continue
 		}
-		start := i
-		for i < len(tallies) && tallies[i] == 0 {
-			i++
+		if tallies[i] < zeroRun {
+			dst = append(dst, byte(tallies[i]))
+		} else {
+			dst = append(dst, largeCount)
+			dst = binary.LittleEndian.AppendUint32(dst, tallies[i])
 		}
-		dst = append(dst, 0, byte(i-start))
+		i++
 	}
 	return dst
 }
 
-func addCounts(mass *[maxTargetBins]float64, bins int, counts []byte, weight float64) {
+func addCounts(mass []float64, counts []byte, weight float64) {
 	at := 0
-	for bin := 0; bin < bins; {
+	for bin := 0; bin < len(mass); {
 		c := counts[at]
 		at++
-		switch {
-		case c == 0:
-			bin += int(counts[at])
-			at++
-		case c < 0x80:
+		if c < zeroRun {
 			mass[bin] += weight * float64(c)
 			bin++
-		default:
-			v, n := binary.Uvarint(counts[at-1:])
-			at += n - 1
-			mass[bin] += weight * float64(v)
+			continue
+		}
+		if c == zeroRun {
+			bin += int(counts[at])
+			at++
+		} else {
+			mass[bin] += weight * float64(binary.LittleEndian.Uint32(counts[at:]))
+			at += 4
 			bin++
 		}
 	}

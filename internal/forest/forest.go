@@ -68,7 +68,7 @@ func (f *Forest) Predict(row []float64, d *Distribution) error {
 	for _, root := range f.roots {
 		l := f.leafOf(root, row)
 		mean += l.mean
-		addCounts(&d.cumulative, len(mass), f.counts[l.counts:], 1/float64(l.rows))
+		addCounts(mass, f.counts[l.counts:], 1/float64(l.rows))
 	}
 	total := 0.0
 	for i, m := range mass {
@@ -88,10 +88,12 @@ func (f *Forest) leafOf(root int32, row []float64) *leaf {
 	for at >= 0 {
 		n := &f.nodes[at]
 		x := row[n.feature]
-		if x <= float64(n.threshold) || n.missingLeft && math.IsNaN(x) {
+		at = n.right
+		if x <= float64(n.threshold) {
 			at = n.left
-		} else {
-			at = n.right
+		}
+		if n.missingLeft && math.IsNaN(x) {
+			at = n.left
 		}
 	}
 	return &f.leaves[^at]

@@ -76,10 +76,15 @@ func newTraining(ctx context.Context, columns [][]float64, target []float64, set
 		target:     target,
 		sampleRows: max(1, int(math.Round(settings.RowShare*float64(len(target))))),
 	}
+	source := rand.New(rand.NewPCG(settings.Seed, 1))
+	sampled := make([]int, min(len(target), 1<<15))
+	for i := range sampled {
+		start, end := i*len(target)/len(sampled), (i+1)*len(target)/len(sampled)
+		sampled[i] = start + source.IntN(end-start)
+	}
 	share(ctx, len(columns), func(numbers iter.Seq[int]) {
-		scratch := make([]float64, len(target))
 		for i := range numbers {
-			t.features[i] = newFeature(columns[i], scratch)
+			t.features[i] = newFeature(columns[i], sampled)
 		}
 	})
 	for i := range t.features {

@@ -32,7 +32,7 @@ type grower struct {
 func newGrower(ctx context.Context, t *training) *grower {
 	return &grower{
 		training: t,
-		samples:  make([]sample, t.sampleRows),
+		samples:  make([]sample, t.sampleRows+1),
 		scratch:  make([]sample, t.sampleRows),
 		columns:  make([]int, len(t.columns)),
 		context:  ctx,
@@ -46,7 +46,7 @@ func (g *grower) grow(seed [2]uint64) tree {
 	copy(g.columns, g.training.columns)
 	g.tree = tree{}
 	total := g.draw(source)
-	g.tree.root = g.branch(g.samples, total, 0)
+	g.tree.root = g.branch(g.samples[:g.sampleRows], total, 0)
 	return g.tree
 }
 
@@ -54,19 +54,15 @@ func (g *grower) grow(seed [2]uint64) tree {
 // equally likely (Knuth, The Art of Computer Programming 3.4.2, algorithm S).
 func (g *grower) draw(source *rand.PCG) (total sums) {
 	drawn := 0
-	var number uint64
 	for row, steps := range g.steps {
-		if row%2 == 0 {
-			number = source.Uint64()
+		number, _ := bits.Mul64(source.Uint64(), uint64(len(g.steps)-row))
+		g.samples[drawn] = sample{row: uint32(row), steps: steps}
+		if number < uint64(g.sampleRows-drawn) {
+			drawn++
 		}
-		left := uint64(len(g.steps) - row)
-		take := 0
-		if (number&math.MaxUint32)*left>>32 < uint64(len(g.scratch)-drawn) {
-			take = 1
-		}
-		g.scratch[min(drawn, len(g.scratch)-1)] = sample{row: uint32(row), steps: steps}
-		drawn += take
-		number >>= 32
+	}
+	for _, s := range g.samples[:drawn] {
+		total += g.packing.of(s)
 	}
 	return total
 }

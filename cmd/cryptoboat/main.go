@@ -1,0 +1,114 @@
+// Command cryptoboat keeps the candles of a crypto market complete, forecasts
+// where the open one will close, and serves both.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// command is one sub-command. Its run registers flags, parses and works.
+type command struct {
+	name     string
+	synopsis string // arguments, for the usage line
+	purpose  string
+	run      func(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error
+}
+
+var commands = []command{
+	{"migrate", "up|down|status", "make, undo or look at the database's schema", runMigrate},
+	{"import", "PATH...", "store candles from archive folders, zips and CSV files", runImport},
+	{"coverage", "[SYMBOL...]", "list what is stored and what is missing", runCoverage},
+	{"train", "[SYMBOL...]", "train a forecasting model", runTrain},
+	{"evaluate", "[SYMBOL...]", "measure forecasts walk-forward against baselines", runEvaluate},
+	{"predict", "[SYMBOL...]", "forecast where the open candle closes", runPredict},
+	{"serve", "", "serve the pages and the API", runServe},
+	{"openapi", "", "print the OpenAPI document", runOpenAPI},
+}
+
+// environment is what a sub-command sees of the process.
+type environment struct {
+	out    io.Writer // results
+	errors io.Writer // progress and complaints
+	get    func(name string) string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, environment{out: os.Stdout, errors: os.Stderr, get: os.Getenv}, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// errReported is returned by a sub-command that has said what went wrong.
+var errReported = errors.New("reported")
+
+// run returns the exit code: 0 for success, 1 for failure, 2 for wrong words.
+func run(ctx context.Context, e environment, arguments []string) int {
+	if len(arguments) == 0 {
+		usage(e.errors)
+		return 2
+	}
+	switch arguments[0] {
+	case "help", "-h", "-help", "--help":
+		usage(e.out)
+		return 0
+	}
+	for _, c := range commands {
+		if c.name != arguments[0] {
+			continue
+		}
+		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+		flags.SetOutput(e.errors)
+		flags.Usage = func() {
+			fmt.Fprintf(e.errors, "%s\n\nUsage: cryptoboat %s [flags] %s\n", c.purpose, c.name, c.synopsis)
+			flags.PrintDefaults()
+		}
+		err := c.run(ctx, e, flags, arguments[1:])
+		return report(e, c.name, err)
+	}
+	fmt.Fprintf(e.errors, "cryptoboat: there is no %q\n\n", arguments[0])
+	usage(e.errors)
+	return 2
+}
+
+func report(e environment, name string, err error) int {
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errReported):
+		return 1
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintf(e.errors, "cryptoboat %s: stopped\n", name)
+		return 1
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(e.errors, "cryptoboat %s: %v\n", name, err)
+		return 2
+	default:
+		fmt.Fprintf(e.errors, "cryptoboat %s: %v\n", name, err)
+		if market.ErrorCode(err) == market.Invalid {
+			return 2
+		}
+		return 1
+	}
+}
+
+// errUsage marks words on the command line that cannot be understood.
+var errUsage = errors.New("see cryptoboat help")
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "CryptoBoat keeps candles complete and forecasts the open one.\n\nUsage: cryptoboat COMMAND [flags] [arguments]\n\n")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-9s %-15s %s\n", c.name, c.synopsis, c.purpose)
+	}
+	fmt.Fprint(w, "\nThe database is named by "+databaseVariable+". "+
+		"\"cryptoboat COMMAND -h\" lists a command's flags.\n")
+}

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/history"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// History reads candles, and says which there are.
+type History interface {
+	// StoredSeries returns every stored series, in any order. It is asked on
+	// every call that names a symbol, so it should not read whole series.
+	StoredSeries(ctx context.Context) ([]history.StoredSeries, error)
+	// Candles returns at most limit candles whose open times lie in r, oldest
+	// first, as stored or rolled up from a finer stored interval.
+	Candles(ctx context.Context, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error)
+	// Coverage returns the coverage of each stored series of a symbol, or a
+	// NotFound error where nothing of it is stored.
+	Coverage(ctx context.Context, symbol market.Symbol) ([]history.Coverage, error)
+}
+
+// Forecaster forecasts the close of the candle that is open at an instant. At
+// the zero instant it forecasts the candle after the newest stored one.
+type Forecaster interface {
+	Forecast(ctx context.Context, series market.Series, at time.Time) (forecast.Forecast, error)
+}
+
+// Pinger returns an error unless the database answers.
+type Pinger interface {
+	Ping(ctx context.Context) error
+}
+
+// Dependencies is what the operations ask.
+type Dependencies struct {
+	History    History
+	Forecaster Forecaster
+	Database   Pinger
+}
+
+// Register adds the operations, the OpenAPI document and its viewer to mux.
+// Serve mux through Wrap, which the operations count on for request ids and
+// for whatever the mux answers by itself.
+func Register(mux *http.ServeMux, dependencies Dependencies) error {
+	return registerDocs(mux, registerOperations(mux, dependencies))
+}
+
+// Document returns the OpenAPI document as YAML.
+func Document() ([]byte, error) {
+	document, err := registerOperations(http.NewServeMux(), Dependencies{}).YAML()
+	if err != nil {
+		return nil, fmt.Errorf("encoding the OpenAPI document: %w", err)
+	}
+	return document, nil
+}
+
+// open marks an operation that asks for no credentials. Each operation states
+// it, so that one which forgets to is noticed.
+var open = []map[string][]string{}
+
+const description = `Candles, coverage and forecasts of crypto pairs.
+
+- **Times** are UTC. Answers use RFC 3339 with ` + "`Z`" + `; parameters take RFC 3339 or epoch milliseconds. Ranges are half-open: start is included, end is not.
+- **Numbers** are shortest decimals. What a source did not publish is null, never 0.
+- **Failures** are problem documents (RFC 9457). Bad parameters get status 422, with the parameter's name and what it takes; a parameter that an operation does not know is refused rather than ignored. Every answer has an ` + "`X-Request-Id`" + `.
+
+A forecast is information, not financial advice.`
+
+func registerOperations(mux *http.ServeMux, dependencies Dependencies) *huma.OpenAPI {
+	config := huma.DefaultConfig("CryptoBoat", "1.0.0")
+	config.Info.Description = description
+	config.Tags = []*huma.Tag{
+		{Name: "market", Description: "What is stored of the market."},
+		{Name: "forecast", Description: "Where the open candle may close."},
+		{Name: "service", Description: "The service itself."},
+	}
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
+	config.CreateHooks = nil
+
+	api := humago.New(mux, config)
+	api.UseMiddleware(strictQuery(api))
+	registerHealth(api, dependencies.Database)
+	registerSymbols(api, dependencies.History)
+	registerCandles(api, dependencies.History)
+	registerCoverage(api, dependencies.History)
+	registerForecast(api, dependencies.History, dependencies.Forecaster)
+	return api.OpenAPI()
+}
+
+// operationTimeout bounds the work for one request.
+const operationTimeout = 10 * time.Second
+
+// register adds an operation whose errors become problems and whose work is
+// bounded in time. The problems that any operation can end with are documented
+// here; operation.Errors adds its own.
+func register[I, O any](api huma.API, operation huma.Operation, handler func(context.Context, *I) (*O, error)) {
+	operation.Errors = append(operation.Errors, http.StatusUnprocessableEntity,
+		http.StatusInternalServerError, http.StatusServiceUnavailable)
+	huma.Register(api, operation, func(ctx context.Context, input *I) (*O, error) {
+		ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+		defer cancel()
+		output, err := handler(ctx, input)
+		if err != nil {
+			return nil, problemOf(ctx, err)
+		}
+		return output, nil
+	})
+}

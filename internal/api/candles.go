@@ -1,0 +1,213 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/negotiation"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+type candlesInput struct {
+	Symbol   symbolName   `path:"symbol"`
+	Interval intervalName `query:"interval" default:"15m"`
+	Start    instant      `query:"start" doc:"Earliest open time, included: RFC 3339 or epoch milliseconds. With it, the answer starts there and goes forward; without it, the answer is the newest candles before end."`
+	End      instant      `query:"end" doc:"Latest open time, not included: RFC 3339 or epoch milliseconds. Without it, up to the newest candle."`
+	Limit    int          `query:"limit" default:"500" minimum:"1" maximum:"3000" doc:"Most candles in an answer."`
+	Cursor   cursor       `query:"cursor" doc:"The next_cursor of an earlier answer: go on there. It takes the place of start; repeat the other parameters."`
+	Format   string       `query:"format" enum:"json,csv" doc:"The answer's format; takes precedence over the Accept header."`
+	Accept   string       `header:"Accept" hidden:"true"`
+}
+
+type candlesOutput struct {
+	ContentType string `header:"Content-Type" hidden:"true"`
+	Link        string `header:"Link" doc:"Where there is a next page: its address, with rel=\"next\"."`
+	Vary        string `header:"Vary" hidden:"true"`
+	Body        []byte
+}
+
+// candlePage documents the JSON answer, which appendPage writes.
+type candlePage struct {
+	Symbol     market.Symbol `json:"symbol" example:"BTCUSDT"`
+	Interval   intervalName  `json:"interval"`
+	Candles    []candle      `json:"candles" doc:"Oldest first. A candle of which nothing is stored is left out."`
+	NextCursor *string       `json:"next_cursor" doc:"Give it as cursor for the next page; null where there is none, and always null without start."`
+}
+
+// candle documents one candle of a page, which appendCandle writes.
+type candle struct {
+	OpenTime            time.Time    `json:"open_time" doc:"First instant of the candle."`
+	CloseTime           time.Time    `json:"close_time" doc:"First instant after the candle, which is the next one's open time."`
+	Open                float64      `json:"open" doc:"In the quote asset, as all prices."`
+	High                float64      `json:"high"`
+	Low                 float64      `json:"low"`
+	Close               float64      `json:"close"`
+	Volume              float64      `json:"volume" doc:"In the base asset."`
+	QuoteVolume         *float64     `json:"quote_volume" doc:"In the quote asset; null where not published."`
+	Trades              *int64       `json:"trades" doc:"Number of trades; null where not published."`
+	TakerBuyVolume      *float64     `json:"taker_buy_volume" doc:"Base asset bought by takers; null where not published."`
+	TakerBuyQuoteVolume *float64     `json:"taker_buy_quote_volume" doc:"Quote asset paid for it; null where not published."`
+	SourceInterval      intervalName `json:"source_interval" doc:"Interval of the stored candles that this one was made of."`
+	Parts               int          `json:"parts" doc:"How many stored candles it was made of."`
+	Complete            bool         `json:"complete" doc:"Whether none of its parts is missing."`
+}
+
+func registerCandles(api huma.API, h History) {
+	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[candlePage](), true, "")
+	register(api, huma.Operation{
+		OperationID: "list-candles", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/candles", Tags: []string{"market"}, Security: open,
+		Summary: "List candles",
+		Description: "Candles of a symbol at an interval, stored or rolled up, oldest first, as JSON or as CSV (RFC 4180) with a header row and an empty field for null.\n\n" +
+			"With start, pages go forward: each holds limit candles until the last one, whatever is missing in between. " +
+			"Without start, the answer covers the newest limit open times before end, so it is shorter where candles are missing; go further back by giving its first open time as end.",
+		Responses: map[string]*huma.Response{"200": {
+			Description: "The candles.",
+			Content: map[string]*huma.MediaType{
+				jsonType: {Schema: schema},
+				csvType:  {Schema: &huma.Schema{Type: huma.TypeString}, Example: csvHeader + "\r\n"},
+			},
+		}},
+		Errors: []int{http.StatusNotFound},
+	}, func(ctx context.Context, input *candlesInput) (*candlesOutput, error) {
+		return listCandles(ctx, h, input)
+	})
+}
+
+const (
+	jsonType = "application/json"
+	csvType  = "text/csv"
+)
+
+func listCandles(ctx context.Context, h History, input *candlesInput) (*candlesOutput, error) {
+	series, err := seriesOf(input.Symbol, input.Interval)
+	if err != nil {
+		return nil, err
+	}
+	start, end := time.Time(input.Start), time.Time(input.End)
+	if at := time.Time(input.Cursor); !at.IsZero() {
+		start = at
+	}
+	if !start.IsZero() && !end.IsZero() && end.Before(start) {
+		return nil, invalid(ctx, "query.end", "expected an instant that is not before start or cursor")
+	}
+	stored, err := sourceOf(ctx, h, series)
+	if err != nil {
+		return nil, err
+	}
+
+	forward := !start.IsZero()
+	if first := series.Interval.Floor(stored.First); start.Before(first) {
+		start = first
+	}
+	if next := series.Interval.Next(series.Interval.Floor(stored.Last)); end.IsZero() || next.Before(end) {
+		end = next
+	}
+	var candles []market.Candle
+	var next cursor
+	if r := (market.TimeRange{Start: start, End: end}); forward {
+		candles, next, err = candlesForward(ctx, h, series, r, input.Limit)
+	} else {
+		candles, err = newestCandles(ctx, h, series, r, input.Limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading candles of %s: %w", series, err)
+	}
+	return candlesAnswer(input, series, candles, next)
+}
+
+// candlesForward returns the first limit candles of r and, where there are
+// more, the cursor of the next one.
+func candlesForward(ctx context.Context, h History, series market.Series, r market.TimeRange, limit int) ([]market.Candle, cursor, error) {
+	// Most often the candles stand without a gap. A roll-up that is a plain view
+	// is cheap over just their range and dear over all that follows it.
+	first := r
+	if end := r.Start.Add(time.Duration(limit+1) * series.Interval.Length()); end.Before(r.End) {
+		first.End = end
+	}
+	var candles []market.Candle
+	for _, part := range []market.TimeRange{first, {Start: first.End, End: r.End}} {
+		if part.Empty() || len(candles) > limit {
+			continue
+		}
+		more, err := h.Candles(ctx, series, part, limit+1-len(candles))
+		if err != nil {
+			return nil, cursor{}, err
+		}
+		candles = append(candles, more...)
+	}
+	if len(candles) > limit {
+		return candles[:limit], cursor(candles[limit].OpenTime), nil
+	}
+	return candles, cursor{}, nil
+}
+
+// newestCandles returns the candles of the newest limit open times in r.
+func newestCandles(ctx context.Context, h History, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error) {
+	newest := series.Interval.Floor(r.End.Add(-1))
+	if start := openTimeBefore(series.Interval, newest, limit-1); r.Start.Before(start) {
+		r.Start = start
+	}
+	if r.Empty() {
+		return nil, nil
+	}
+	// A few candles of 2018 open between two places of the grid, so there may be
+	// more than limit of them.
+	candles, err := h.Candles(ctx, series, r, 2*limit)
+	if err != nil {
+		return nil, err
+	}
+	return candles[max(0, len(candles)-limit):], nil
+}
+
+// openTimeBefore returns the open time n candles before the one that opens at open.
+func openTimeBefore(interval market.Interval, open time.Time, n int) time.Time {
+	if interval == market.Month1 {
+		return open.AddDate(0, -n, 0)
+	}
+	return open.Add(-time.Duration(n) * interval.Length())
+}
+
+func candlesAnswer(input *candlesInput, series market.Series, candles []market.Candle, next cursor) (*candlesOutput, error) {
+	nextText := ""
+	if !time.Time(next).IsZero() {
+		text, err := next.MarshalText()
+		if err != nil {
+			return nil, fmt.Errorf("encoding the cursor: %w", err)
+		}
+		nextText = string(text)
+	}
+	output := &candlesOutput{ContentType: jsonType, Vary: "Accept"}
+	if nextText != "" {
+		output.Link = "<" + nextPage(input, series, nextText) + `>; rel="next"`
+	}
+	format := negotiation.SelectQValue(input.Accept, []string{jsonType, csvType})
+	if input.Format == "csv" || input.Format == "" && format == csvType {
+		output.ContentType = csvType + "; charset=utf-8; header=present"
+		output.Body = appendCSV(nil, series.Interval, candles)
+	} else {
+		output.Body = appendPage(nil, series, candles, nextText)
+	}
+	return output, nil
+}
+
+// nextPage returns the address of the page at a cursor, made of values that
+// were understood, so that nothing foreign gets into a header.
+func nextPage(input *candlesInput, series market.Series, next string) string {
+	query := url.Values{
+		"interval": {string(series.Interval)}, "limit": {strconv.Itoa(input.Limit)}, "cursor": {next},
+	}
+	if end := time.Time(input.End); !end.IsZero() {
+		query.Set("end", end.Format(time.RFC3339Nano))
+	}
+	if input.Format != "" {
+		query.Set("format", input.Format)
+	}
+	return "/v1/symbols/" + string(series.Symbol) + "/candles?" + query.Encode()
+}

@@ -1,0 +1,169 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+type forecastInput struct {
+	Symbol   symbolName   `path:"symbol"`
+	Interval intervalName `query:"interval" default:"15m"`
+	At       instant      `query:"at" doc:"Forecast as of this instant, RFC 3339 or epoch milliseconds, using nothing later. Without it, the candle after the newest stored one."`
+}
+
+type forecastAnswer struct {
+	Symbol           market.Symbol        `json:"symbol" example:"BTCUSDT"`
+	Interval         intervalName         `json:"interval"`
+	AsOf             time.Time            `json:"as_of" doc:"Nothing later than this instant was used."`
+	AgeSeconds       float64              `json:"age_seconds" doc:"Seconds since as_of."`
+	Stale            bool                 `json:"stale" doc:"Whether at was not given and as_of is more than one interval ago: newer candles are missing."`
+	OpenTime         time.Time            `json:"open_time" doc:"First instant of the forecast candle."`
+	CloseTime        time.Time            `json:"close_time" doc:"First instant after the forecast candle: the forecast is of the price then."`
+	Last             float64              `json:"last" doc:"Newest price at as_of, in the quote asset."`
+	Point            float64              `json:"point" doc:"Expected close, in the quote asset."`
+	ExpectedChangeBP float64              `json:"expected_change_bp" doc:"Point against last, in basis points (1/100 %)."`
+	Bands            []forecastBand       `json:"bands" doc:"Narrowest first."`
+	ProbabilityUp    float64              `json:"probability_up" minimum:"0" maximum:"1" doc:"Of a close above the candle's open."`
+	Baselines        []forecastBaseline   `json:"baselines" doc:"Forecasts that need no model: it is worth as much as it beats them by."`
+	Model            forecastModel        `json:"model"`
+	Disclaimer       string               `json:"disclaimer" enum:"Information\\, not financial advice."`
+}
+
+type forecastBand struct {
+	Level float64 `json:"level" doc:"Probability that the close lies in the band." example:"0.8"`
+	Low   float64 `json:"low" doc:"In the quote asset."`
+	High  float64 `json:"high" doc:"In the quote asset."`
+}
+
+type forecastBaseline struct {
+	Name          string         `json:"name" example:"HAR"`
+	Point         float64        `json:"point" doc:"In the quote asset."`
+	Bands         []forecastBand `json:"bands" doc:"Narrowest first."`
+	ProbabilityUp float64        `json:"probability_up" minimum:"0" maximum:"1"`
+}
+
+type forecastModel struct {
+	ID        int64           `json:"id"`
+	TrainedAt time.Time       `json:"trained_at"`
+	Window    timeRange       `json:"window" doc:"Open times of the candles learnt from."`
+	Rows      int             `json:"rows" doc:"Training rows."`
+	Features  []string        `json:"features"`
+	Metrics   forecastMetrics `json:"metrics" doc:"On the newest month, by a model that had not seen it."`
+}
+
+type forecastMetrics struct {
+	Fold        timeRange         `json:"fold" doc:"Open times of the candles forecast."`
+	Rows        int               `json:"rows" doc:"Candles forecast."`
+	PointSkill  float64           `json:"point_skill" doc:"1 − MSE/MSE₀ of log returns against the forecast that the price stays; above 0 is better."`
+	HitRate     float64           `json:"hit_rate" doc:"Share of candles whose direction was right."`
+	Brier       float64           `json:"brier" doc:"Brier score of probability_up; 0.25 is a coin."`
+	PinballLoss float64           `json:"pinball_loss" doc:"Mean over the quantiles, in basis points of the price."`
+	Coverage80  float64           `json:"coverage_80" doc:"Share of closes within the 80 % band."`
+	Coverage90  float64           `json:"coverage_90" doc:"Share of closes within the 90 % band."`
+	Width80     float64           `json:"width_80" doc:"Mean width of the 80 % band, in basis points of the price."`
+	Width90     float64           `json:"width_90" doc:"Mean width of the 90 % band, in basis points of the price."`
+	Baselines   []baselineMetrics `json:"baselines" doc:"The baselines on the same candles."`
+}
+
+type baselineMetrics struct {
+	Name        string  `json:"name" example:"HAR"`
+	PinballLoss float64 `json:"pinball_loss"`
+	Coverage80  float64 `json:"coverage_80"`
+	Coverage90  float64 `json:"coverage_90"`
+}
+
+type timeRange struct {
+	Start time.Time `json:"start" doc:"Included."`
+	End   time.Time `json:"end" doc:"Not included."`
+}
+
+const disclaimer = "Information, not financial advice."
+
+func registerForecast(api huma.API, h History, f Forecaster) {
+	register(api, huma.Operation{
+		OperationID: "get-forecast", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/forecast", Tags: []string{"forecast"}, Security: open,
+		Summary:     "Get forecast",
+		Description: "Where the open candle of a symbol may close: a point, bands and the probability of a close above the open, beside what simple baselines say, and how well the model did on candles that it had not seen. Information, not financial advice.",
+		Errors:      []int{http.StatusNotFound},
+	}, func(ctx context.Context, input *forecastInput) (*struct{ Body forecastAnswer }, error) {
+		series, err := seriesOf(input.Symbol, input.Interval)
+		if err != nil {
+			return nil, err
+		}
+		now, at := time.Now(), time.Time(input.At)
+		if at.After(now) {
+			return nil, invalid(ctx, "query.at", "expected an instant that is not in the future")
+		}
+		if _, err := sourceOf(ctx, h, series); err != nil {
+			return nil, err
+		}
+		forecasted, err := f.Forecast(ctx, series, at)
+		if err != nil {
+			return nil, fmt.Errorf("forecasting %s: %w", series, err)
+		}
+		answer := forecastOf(forecasted)
+		age := now.Sub(forecasted.AsOf)
+		answer.AgeSeconds = age.Seconds()
+		answer.Stale = at.IsZero() && age > series.Interval.Length()
+		// Huma would find out after status 200 that a number is not finite.
+		if _, err := json.Marshal(answer); err != nil {
+			return nil, fmt.Errorf("encoding the forecast of %s: %w", series, err)
+		}
+		return &struct{ Body forecastAnswer }{answer}, nil
+	})
+}
+
+func forecastOf(f forecast.Forecast) forecastAnswer {
+	answer := forecastAnswer{
+		Symbol: f.Symbol, Interval: intervalName(f.Interval),
+		AsOf: f.AsOf.UTC(), OpenTime: f.OpenTime.UTC(), CloseTime: f.CloseTime.UTC(),
+		Last: f.Last, Point: f.Point, ExpectedChangeBP: (f.Point/f.Last - 1) * 1e4,
+		Bands: bandsOf(f.Bands), ProbabilityUp: f.ProbabilityUp, Baselines: []forecastBaseline{},
+		Model: modelOf(f.Model), Disclaimer: disclaimer,
+	}
+	for _, b := range f.Baselines {
+		answer.Baselines = append(answer.Baselines, forecastBaseline{
+			Name: b.Name, Point: b.Point, Bands: bandsOf(b.Bands), ProbabilityUp: b.ProbabilityUp,
+		})
+	}
+	return answer
+}
+
+func bandsOf(bands []forecast.Band) []forecastBand {
+	answer := []forecastBand{}
+	for _, b := range bands {
+		answer = append(answer, forecastBand{Level: b.Level, Low: b.Low, High: b.High})
+	}
+	return answer
+}
+
+func modelOf(m forecast.Model) forecastModel {
+	answer := forecastModel{
+		ID: m.ID, TrainedAt: m.TrainedAt.UTC(), Window: timeRangeOf(m.Window), Rows: m.Rows,
+		Features: append([]string{}, m.Features...),
+		Metrics: forecastMetrics{
+			Fold: timeRangeOf(m.Metrics.Fold), Rows: m.Metrics.Rows,
+			PointSkill: m.Metrics.PointSkill, HitRate: m.Metrics.HitRate, Brier: m.Metrics.Brier,
+			PinballLoss: m.Metrics.PinballLoss,
+			Coverage80:  m.Metrics.Coverage80, Coverage90: m.Metrics.Coverage90,
+			Width80: m.Metrics.Width80, Width90: m.Metrics.Width90,
+			Baselines: []baselineMetrics{},
+		},
+	}
+	for _, b := range m.Metrics.Baselines {
+		answer.Metrics.Baselines = append(answer.Metrics.Baselines, baselineMetrics(b))
+	}
+	return answer
+}
+
+func timeRangeOf(r market.TimeRange) timeRange {
+	return timeRange{Start: r.Start.UTC(), End: r.End.UTC()}
+}

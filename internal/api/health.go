@@ -1,0 +1,35 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+type health struct {
+	Status   string `json:"status" enum:"ok"`
+	Database string `json:"database" enum:"reachable"`
+}
+
+// pingTimeout is short: whoever asks for health wants to know now.
+const pingTimeout = 2 * time.Second
+
+func registerHealth(api huma.API, database Pinger) {
+	register(api, huma.Operation{
+		OperationID: "get-health", Method: http.MethodGet, Path: "/healthcheck", Tags: []string{"service"}, Security: open,
+		Summary:     "Is the service able to answer?",
+		Description: "200 when the service runs and its database answers, 503 when the database does not.",
+	}, func(ctx context.Context, _ *struct{}) (*struct{ Body health }, error) {
+		pingContext, cancel := context.WithTimeout(ctx, pingTimeout)
+		defer cancel()
+		if err := database.Ping(pingContext); err != nil {
+			return nil, fmt.Errorf("%w (%w)", market.Errorf(market.Unavailable, "the database does not answer"), err)
+		}
+		return &struct{ Body health }{health{Status: "ok", Database: "reachable"}}, nil
+	})
+}

@@ -1,0 +1,127 @@
+// Package binance adapts Binance's public data to the service: the archive
+// files that it publishes for download.
+package binance
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cryptoboat/cryptoboat/internal/history"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// checksumSuffix is what Binance appends to a file's name for the name of the
+// file that holds its sha256.
+const checksumSuffix = ".CHECKSUM"
+
+// FindArchives returns the candle files among paths, in the order of paths. A
+// folder is walked to its leaves in lexical order and gives the zips and CSVs
+// that are named like Binance's klines (SYMBOL-INTERVAL-YYYY-MM, or with a day
+// -DD); what else it holds is returned as ignored. A file named outright must
+// be a zip or a CSV, of any name where series says what it holds. The zero
+// series takes the series from the names alone.
+//
+// It returns an Invalid error for a file of which the series is unknown or
+// contradicts the one given, and when there is no candle file at all.
+func FindArchives(paths []string, series market.Series) (files []history.CandleFile, ignored []string, err error) {
+	find := finder{series: series, seen: map[string]bool{}}
+	for _, path := range paths {
+		path = filepath.Clean(path)
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			return nil, nil, fmt.Errorf("finding candle files: %w", err)
+		case info.IsDir():
+			err = find.walk(path)
+		default:
+			err = find.add(path, info)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(find.files) == 0 {
+		return nil, nil, market.Errorf(market.Invalid,
+			"no candle file in %s: expected names such as BTCUSDT-15m-2024-01.zip or .csv", strings.Join(paths, ", "))
+	}
+	return find.files, find.ignored, nil
+}
+
+type finder struct {
+	series  market.Series
+	files   []history.CandleFile
+	ignored []string
+	seen    map[string]bool // a file that two paths lead to is taken once
+}
+
+// otherMarkets are the archive's folders of what is not spot: their files bear
+// the same names as spot klines and hold other prices.
+var otherMarkets = map[string]bool{"futures": true, "option": true}
+
+func (f *finder) walk(folder string) error {
+	// A trailing separator makes a link to a folder count as the folder.
+	err := filepath.WalkDir(folder+string(filepath.Separator), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		path = filepath.Clean(path)
+		if entry.IsDir() {
+			if path != folder && otherMarkets[entry.Name()] {
+				f.ignored = append(f.ignored, path)
+				return fs.SkipDir
+			}
+			return nil
+		}
+		info, err := os.Stat(path) // follows a link, which entry.Info does not
+		if err != nil {
+			return err
+		}
+		_, isKlines := parseArchiveName(entry.Name())
+		switch {
+		case isKlines && info.Mode().IsRegular():
+			return f.add(path, info)
+		case f.seen[strings.TrimSuffix(path, checksumSuffix)]: // used, as it sorts right after its file
+		default:
+			f.ignored = append(f.ignored, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("finding candle files in %s: %w", folder, err)
+	}
+	return nil
+}
+
+func (f *finder) add(path string, info fs.FileInfo) error {
+	if f.seen[path] {
+		return nil
+	}
+	f.seen[path] = true
+	name, isKlines := parseArchiveName(path)
+	switch {
+	case !info.Mode().IsRegular():
+		return market.Errorf(market.Invalid, "%s is no regular file", path)
+	case !isZip(path) && !isCSV(path):
+		return market.Errorf(market.Invalid, "%s is neither a .zip nor a .csv", path)
+	case !isKlines && f.series == market.Series{}:
+		return market.Errorf(market.Invalid,
+			"%s does not say what it holds: name it like BTCUSDT-15m-2024-01.csv, or give its symbol and interval", path)
+	case !isKlines:
+		name.series = f.series
+	case f.series != market.Series{} && f.series != name.series:
+		return market.Errorf(market.Invalid, "%s holds %s by its name, not %s as given", path, name.series, f.series)
+	}
+	f.files = append(f.files, history.CandleFile{
+		Name:   path,
+		Bytes:  info.Size(),
+		Series: name.series,
+		Open: func(ctx context.Context) (history.CandleReader, error) {
+			return openArchive(ctx, path, name)
+		},
+	})
+	return nil
+}

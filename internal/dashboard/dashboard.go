@@ -1,0 +1,212 @@
+// Package dashboard serves the HTML pages: charts for whoever has a browser
+// with scripts, and the same facts in tables for whoever has not.
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/history"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// History reads candles, and says which there are.
+type History interface {
+	// StoredSeries returns every stored series, in any order.
+	StoredSeries(ctx context.Context) ([]history.StoredSeries, error)
+	// Candles returns at most limit candles whose open times lie in r, oldest
+	// first, as stored or rolled up from a finer stored interval.
+	Candles(ctx context.Context, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error)
+}
+
+// Forecaster forecasts the close of the candle that is open at an instant. At
+// the zero instant it forecasts the candle after the newest stored one. A
+// NotFound or Unavailable error says that no model can, and why.
+type Forecaster interface {
+	Forecast(ctx context.Context, series market.Series, at time.Time) (forecast.Forecast, error)
+}
+
+// Dependencies is what the pages ask.
+type Dependencies struct {
+	History    History
+	Forecaster Forecaster
+	Now        func() time.Time // the clock that ages are told by
+	Log        *slog.Logger     // takes what a visitor must not see
+}
+
+var (
+	//go:embed static
+	staticFiles embed.FS
+	//go:embed templates
+	templateFiles embed.FS
+)
+
+// Register adds the pages and their static files to mux. It counts on
+// middleware in front of mux for security headers and access logs.
+func Register(mux *http.ServeMux, dependencies Dependencies) error {
+	files, err := fs.Sub(staticFiles, "static")
+	if err != nil {
+		return fmt.Errorf("reading the dashboard's static files: %w", err)
+	}
+	return register(mux, dependencies, files)
+}
+
+func register(mux *http.ServeMux, dependencies Dependencies, files fs.FS) error {
+	static, err := loadAssets(files)
+	if err != nil {
+		return err
+	}
+	d := &dashboard{Dependencies: dependencies, chartLibrary: static.has(chartLibrary)}
+	d.market, err = parsePage("market.html", static)
+	if err != nil {
+		return err
+	}
+	d.failure, err = parsePage("failure.html", static)
+	if err != nil {
+		return err
+	}
+	static.register(mux)
+	mux.HandleFunc("GET /{$}", d.serveHome)
+	mux.HandleFunc("GET /{symbol}/{interval}", d.serveMarket)
+	return nil
+}
+
+// chartLibrary is fetched at build time, so that a build can lack it.
+const chartLibrary = "vendor/echarts.min.js"
+
+type dashboard struct {
+	Dependencies
+	market       *template.Template
+	failure      *template.Template
+	chartLibrary bool
+}
+
+func parsePage(name string, static assets) (*template.Template, error) {
+	page, err := template.New("layout.html").
+		Funcs(template.FuncMap{"asset": static.url}).
+		ParseFS(templateFiles, "templates/layout.html", "templates/"+name)
+	if err != nil {
+		return nil, fmt.Errorf("parsing the page %s: %w", name, err)
+	}
+	return page, nil
+}
+
+// pageTimeout bounds the work for one page.
+const pageTimeout = 10 * time.Second
+
+// serveHome sends the visitor to the pair most of them come for, or else to the
+// first that is stored.
+func (d *dashboard) serveHome(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+	defer cancel()
+	stored, err := d.History.StoredSeries(ctx)
+	if err != nil {
+		d.fail(w, r, nil, fmt.Errorf("listing the stored series: %w", err))
+		return
+	}
+	http.Redirect(w, r, path(catalogue(stored).home()), http.StatusFound)
+}
+
+func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+	defer cancel()
+	stored, err := d.History.StoredSeries(ctx)
+	if err != nil {
+		d.fail(w, r, nil, fmt.Errorf("listing the stored series: %w", err))
+		return
+	}
+	series, err := seriesOf(r)
+	if err == nil && path(series) != r.URL.Path {
+		http.Redirect(w, r, path(series), http.StatusMovedPermanently)
+		return
+	}
+	var page *marketPage
+	if err == nil {
+		page, err = d.marketPage(ctx, stored, series)
+	}
+	if err != nil {
+		d.fail(w, r, stored, err)
+		return
+	}
+	d.render(w, r, http.StatusOK, d.market, page)
+}
+
+// seriesOf returns the series that a request's path names.
+func seriesOf(r *http.Request) (market.Series, error) {
+	symbol, err := market.ParseSymbol(r.PathValue("symbol"))
+	if err != nil {
+		return market.Series{}, err
+	}
+	interval, err := market.ParseInterval(r.PathValue("interval"))
+	return market.Series{Symbol: symbol, Interval: interval}, err
+}
+
+// path returns the address of a series' page.
+func path(series market.Series) string {
+	return "/" + string(series.Symbol) + "/" + string(series.Interval)
+}
+
+// failurePage tells why there is no page.
+type failurePage struct {
+	layout
+	Heading string
+	Message string
+	Empty   bool // no candles are stored at all
+}
+
+// fail answers with a page that says what went wrong. All that a visitor sends
+// is the address, so that invalid input is an address without a page.
+func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, stored []history.StoredSeries, err error) {
+	page := failurePage{Heading: "There is no such page", Message: market.ErrorMessage(err)}
+	status := http.StatusNotFound
+	switch market.ErrorCode(err) {
+	case market.Invalid, market.NotFound:
+		page.Empty = len(stored) == 0
+		if page.Empty {
+			page.Heading = "No candles are stored yet"
+		}
+	case market.Unavailable:
+		status = http.StatusServiceUnavailable
+		page.Heading = "Not available at the moment"
+	default:
+		status = http.StatusInternalServerError
+		page.Heading = "The page could not be made"
+		page.Message = "Its cause is in the service's log."
+		d.logError(r, "page failed", err)
+	}
+	page.layout = newLayout(page.Heading, catalogue(stored), market.Series{})
+	d.render(w, r, status, d.failure, page)
+}
+
+// logError logs err unless the visitor has left, which is nobody's fault.
+func (d *dashboard) logError(r *http.Request, message string, err error) {
+	if !errors.Is(r.Context().Err(), context.Canceled) {
+		d.Log.ErrorContext(r.Context(), message, "path", r.URL.Path, "error", err)
+	}
+}
+
+// render writes a page, whole or not at all.
+func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, page *template.Template, data any) {
+	var body bytes.Buffer
+	if err := page.Execute(&body, data); err != nil {
+		d.logError(r, "page not rendered", err)
+		http.Error(w, "The page could not be made. Its cause is in the service's log.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	// The next candle changes the page.
+	w.Header().Set("Cache-Control", "no-cache")
+	w.WriteHeader(status)
+	if _, err := body.WriteTo(w); err != nil {
+		d.Log.DebugContext(r.Context(), "page not delivered", "path", r.URL.Path, "error", err)
+	}
+}

@@ -1,0 +1,173 @@
+package forecast
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/forest"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// quantileLevels are the probabilities that every prediction is made and
+// measured at.
+var quantileLevels = []float64{0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95}
+
+// bandLevels are the bands shown: each lies between two quantileLevels.
+var bandLevels = []float64{0.8, 0.9}
+
+// largestScore clips the target: trees on heavy tails peel outliers off one by
+// one. The unit is the HAR width, a mean absolute return, of which 6 standard
+// deviations are about 8.
+const largestScore = 8
+
+// residualDays is how far back the baselines' residuals reach.
+const residualDays = 90
+
+// forestSettings are those of every training; its seed makes it reproducible.
+var forestSettings = forest.Settings{
+	Trees: 100, MaxDepth: 10, MinLeafRows: 200, RowShare: 0.5, ColumnShare: 1.0 / 3, Seed: 1,
+}
+
+// fewestSamples is what a training needs at the least.
+const fewestSamples = 2000
+
+// model is what a training makes: the forest, the HAR model whose width scales
+// its target, and the baselines' residual quantiles at quantileLevels.
+type model struct {
+	har       *har
+	forest    *forest.Forest
+	residuals map[string][]float64 // by baseline name
+}
+
+// The baselines' names.
+const (
+	priceStays = "price stays"
+	ewma       = "EWMA"
+	harName    = "HAR"
+)
+
+var baselineNames = []string{priceStays, ewma, harName}
+
+// fit trains a model. The target is the return divided by the HAR width: the
+// forest learns the shape and what HAR misses, and leaves no price it has not
+// seen.
+func fit(ctx context.Context, s *samples, progress func(done, total int)) (*model, error) {
+	if s.len() < fewestSamples {
+		return nil, market.Errorf(market.Unavailable,
+			"%d usable candles are too few to train on: at least %d are needed", s.len(), fewestSamples)
+	}
+	h, err := fitHAR(s)
+	if err != nil {
+		return nil, err
+	}
+	columns := append(slices.Clone(s.columns), make([]float64, s.len()))
+	widths := columns[len(s.columns)]
+	target := make([]float64, s.len())
+	row := make([]float64, len(s.columns))
+	for k, open := range s.opens {
+		s.row(row, k)
+		width := h.width(row, s.interval, open)
+		widths[k] = math.Log(width)
+		target[k] = clamp(s.returns[k]/width, -largestScore, largestScore)
+	}
+	f, err := forest.Train(ctx, modelFeatures(), columns, target, forestSettings, progress)
+	if err != nil {
+		return nil, err
+	}
+	m := &model{har: h, forest: f, residuals: map[string][]float64{}}
+	recent := s.since(s.opens[s.len()-1].AddDate(0, 0, -residualDays))
+	scores := make([]float64, recent.len())
+	for _, name := range baselineNames {
+		for k, open := range recent.opens {
+			recent.row(row, k)
+			scores[k] = recent.returns[k] / m.baselineWidth(name, row, s.interval, open)
+		}
+		slices.Sort(scores)
+		for _, p := range quantileLevels {
+			m.residuals[name] = append(m.residuals[name], sortedQuantile(scores, p))
+		}
+	}
+	return m, nil
+}
+
+// modelFeatures are the forest's columns: the features and the HAR width.
+func modelFeatures() []string { return append(slices.Clone(featureNames), "har_width") }
+
+// baselineWidth is what a baseline's residuals are in units of.
+func (m *model) baselineWidth(name string, row []float64, interval market.Interval, instant time.Time) float64 {
+	switch name {
+	case ewma:
+		return math.Exp(row[ewmaVolatilityPosition])
+	case harName:
+		return m.har.width(row, interval, instant)
+	default:
+		return 1
+	}
+}
+
+// outlook is a predicted distribution of a log return.
+type outlook struct {
+	mean      float64
+	quantiles []float64 // at quantileLevels
+	rises     float64   // probability of a positive return
+}
+
+// predict returns what the forest makes of a row of features; the distribution
+// is scratch space, reused between calls.
+func (m *model) predict(
+	row []float64, interval market.Interval, instant time.Time, scratch *forest.Distribution,
+) (outlook, error) {
+	width := m.har.width(row, interval, instant)
+	if err := m.forest.Predict(append(slices.Clip(row), math.Log(width)), scratch); err != nil {
+		return outlook{}, err
+	}
+	o := outlook{mean: scratch.Mean() * width, rises: scratch.Above(0)}
+	for _, p := range quantileLevels {
+		o.quantiles = append(o.quantiles, scratch.Quantile(p)*width)
+	}
+	return o, nil
+}
+
+// baseline returns what a baseline makes of a row: no drift, and no opinion of
+// the direction.
+func (m *model) baseline(name string, row []float64, interval market.Interval, instant time.Time) outlook {
+	width := m.baselineWidth(name, row, interval, instant)
+	o := outlook{rises: 0.5}
+	for _, residual := range m.residuals[name] {
+		o.quantiles = append(o.quantiles, residual*width)
+	}
+	return o
+}
+
+// at turns returns into prices from the last one known.
+func (o outlook) at(last float64) Prediction {
+	p := Prediction{Point: last * math.Exp(o.mean), ProbabilityUp: o.rises}
+	for _, level := range bandLevels {
+		low, high := o.band(level)
+		p.Bands = append(p.Bands, Band{Level: level, Low: last * math.Exp(low), High: last * math.Exp(high)})
+	}
+	return p
+}
+
+// band returns the quantiles that hold the level between them.
+func (o outlook) band(level float64) (low, high float64) {
+	return o.quantile((1 - level) / 2), o.quantile((1 + level) / 2)
+}
+
+func (o outlook) quantile(p float64) float64 {
+	k := slices.IndexFunc(quantileLevels, func(level float64) bool { return math.Abs(level-p) < 1e-9 })
+	return o.quantiles[k]
+}
+
+// sortedQuantile interpolates linearly between order statistics (Hyndman and
+// Fan 1996, type 7).
+func sortedQuantile(sorted []float64, p float64) float64 {
+	position := p * float64(len(sorted)-1)
+	k := int(position)
+	if k+1 >= len(sorted) {
+		return sorted[len(sorted)-1]
+	}
+	return sorted[k] + (position-float64(k))*(sorted[k+1]-sorted[k])
+}
