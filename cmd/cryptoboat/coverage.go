@@ -60,7 +60,7 @@ func printCoverage(e environment, coverage []history.Coverage, longest int) {
 			missing += hole.Missing
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", c.Symbol, c.Interval,
-			c.First.UTC().Format(time.RFC3339), c.Last.UTC().Format(time.RFC3339), c.Rows, len(c.Holes), missing)
+			c.First.Format(time.RFC3339), c.Last.Format(time.RFC3339), c.Rows, len(c.Holes), missing)
 	}
 	table.Flush()
 	for _, c := range coverage {

@@ -5,15 +5,6 @@ import (
 	"flag"
 )
 
-func runTrain(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
-	return nil
-}
-func runPredict(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
-	return nil
-}
-func runEvaluate(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
-	return nil
-}
 func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	return nil
 }

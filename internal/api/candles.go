@@ -97,24 +97,24 @@ func listCandles(ctx context.Context, h History, input *candlesInput) (*candlesO
 	if !start.IsZero() && !end.IsZero() && end.Before(start) {
 		return nil, invalid(ctx, "query.end", "expected an instant that is not before start or cursor")
 	}
-	stored, err := sourceOf(ctx, h, series)
+	stored, err := openTimesOf(ctx, h, series)
 	if err != nil {
 		return nil, err
 	}
 
-	forward := !start.IsZero()
-	if first := series.Interval.Floor(stored.First); start.Before(first) {
-		start = first
+	r := stored
+	if !end.IsZero() && end.Before(r.End) {
+		r.End = end
 	}
-	if next := series.Interval.Next(series.Interval.Floor(stored.Last)); end.IsZero() || next.Before(end) {
-		end = next
+	if start.After(r.Start) {
+		r.Start = start
 	}
 	var candles []market.Candle
 	var next cursor
-	if r := (market.TimeRange{Start: start, End: end}); forward {
-		candles, next, err = candlesForward(ctx, h, series, r, input.Limit)
-	} else {
+	if start.IsZero() {
 		candles, err = newestCandles(ctx, h, series, r, input.Limit)
+	} else {
+		candles, next, err = candlesForward(ctx, h, series, r, input.Limit)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading candles of %s: %w", series, err)

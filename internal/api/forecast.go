@@ -20,21 +20,21 @@ type forecastInput struct {
 }
 
 type forecastAnswer struct {
-	Symbol           market.Symbol        `json:"symbol" example:"BTCUSDT"`
-	Interval         intervalName         `json:"interval"`
-	AsOf             time.Time            `json:"as_of" doc:"Nothing later than this instant was used."`
-	AgeSeconds       float64              `json:"age_seconds" doc:"Seconds since as_of."`
-	Stale            bool                 `json:"stale" doc:"Whether at was not given and as_of is more than one interval ago: newer candles are missing."`
-	OpenTime         time.Time            `json:"open_time" doc:"First instant of the forecast candle."`
-	CloseTime        time.Time            `json:"close_time" doc:"First instant after the forecast candle: the forecast is of the price then."`
-	Last             float64              `json:"last" doc:"Newest price at as_of, in the quote asset."`
-	Point            float64              `json:"point" doc:"Expected close, in the quote asset."`
-	ExpectedChangeBP float64              `json:"expected_change_bp" doc:"Point against last, in basis points (1/100 %)."`
-	Bands            []forecastBand       `json:"bands" doc:"Narrowest first."`
-	ProbabilityUp    float64              `json:"probability_up" minimum:"0" maximum:"1" doc:"Of a close above the candle's open."`
-	Baselines        []forecastBaseline   `json:"baselines" doc:"Forecasts that need no model: it is worth as much as it beats them by."`
-	Model            forecastModel        `json:"model"`
-	Disclaimer       string               `json:"disclaimer" enum:"Information\\, not financial advice."`
+	Symbol           market.Symbol      `json:"symbol" example:"BTCUSDT"`
+	Interval         intervalName       `json:"interval"`
+	AsOf             time.Time          `json:"as_of" doc:"Nothing later than this instant was used."`
+	AgeSeconds       int64              `json:"age_seconds" doc:"Whole seconds since as_of."`
+	Stale            bool               `json:"stale" doc:"Whether at was not given and as_of is more than one interval ago: newer candles are missing."`
+	OpenTime         time.Time          `json:"open_time" doc:"First instant of the forecast candle."`
+	CloseTime        time.Time          `json:"close_time" doc:"First instant after the forecast candle: the forecast is of the price then."`
+	Last             float64            `json:"last" doc:"Newest price at as_of, in the quote asset."`
+	Point            float64            `json:"point" doc:"Expected close, in the quote asset."`
+	ExpectedChangeBP float64            `json:"expected_change_bp" doc:"Point against last, in basis points (1/100 %)."`
+	Bands            []forecastBand     `json:"bands" doc:"Narrowest first."`
+	ProbabilityUp    float64            `json:"probability_up" minimum:"0" maximum:"1" doc:"Of a close above the candle's open."`
+	Baselines        []forecastBaseline `json:"baselines" doc:"Forecasts that need no model: it is worth as much as it beats them by."`
+	Model            forecastModel      `json:"model"`
+	Disclaimer       string             `json:"disclaimer" enum:"Information\\, not financial advice."`
 }
 
 type forecastBand struct {
@@ -60,24 +60,26 @@ type forecastModel struct {
 }
 
 type forecastMetrics struct {
-	Fold        timeRange         `json:"fold" doc:"Open times of the candles forecast."`
-	Rows        int               `json:"rows" doc:"Candles forecast."`
-	PointSkill  float64           `json:"point_skill" doc:"1 − MSE/MSE₀ of log returns against the forecast that the price stays; above 0 is better."`
-	HitRate     float64           `json:"hit_rate" doc:"Share of candles whose direction was right."`
-	Brier       float64           `json:"brier" doc:"Brier score of probability_up; 0.25 is a coin."`
-	PinballLoss float64           `json:"pinball_loss" doc:"Mean over the quantiles, in basis points of the price."`
-	Coverage80  float64           `json:"coverage_80" doc:"Share of closes within the 80 % band."`
-	Coverage90  float64           `json:"coverage_90" doc:"Share of closes within the 90 % band."`
-	Width80     float64           `json:"width_80" doc:"Mean width of the 80 % band, in basis points of the price."`
-	Width90     float64           `json:"width_90" doc:"Mean width of the 90 % band, in basis points of the price."`
-	Baselines   []baselineMetrics `json:"baselines" doc:"The baselines on the same candles."`
+	Fold       timeRange         `json:"fold" doc:"Open times of the candles forecast."`
+	Rows       int               `json:"rows" doc:"Candles forecast."`
+	PointSkill float64           `json:"point_skill" doc:"1 − MSE/MSE₀ of log returns against the forecast that the price stays; above 0 is better."`
+	HitRate    float64           `json:"hit_rate" doc:"Share of candles whose direction was right."`
+	Brier      float64           `json:"brier" doc:"Brier score of probability_up; 0.25 is a coin."`
+	Widths     widthMetrics      `json:"widths"`
+	Baselines  []baselineMetrics `json:"baselines" doc:"The baselines on the same candles."`
 }
 
 type baselineMetrics struct {
-	Name        string  `json:"name" example:"HAR"`
-	PinballLoss float64 `json:"pinball_loss"`
-	Coverage80  float64 `json:"coverage_80"`
-	Coverage90  float64 `json:"coverage_90"`
+	Name   string       `json:"name" example:"HAR"`
+	Widths widthMetrics `json:"widths"`
+}
+
+type widthMetrics struct {
+	PinballLoss float64 `json:"pinball_loss" doc:"Mean over the quantiles 5, 10, 25, 50, 75, 90 and 95 %, in basis points of the price; less is better."`
+	Coverage80  float64 `json:"coverage_80" doc:"Share of closes within the 80 % band."`
+	Coverage90  float64 `json:"coverage_90" doc:"Share of closes within the 90 % band."`
+	Width80     float64 `json:"width_80" doc:"Mean width of the 80 % band, in basis points of the price."`
+	Width90     float64 `json:"width_90" doc:"Mean width of the 90 % band, in basis points of the price."`
 }
 
 type timeRange struct {
@@ -102,7 +104,7 @@ func registerForecast(api huma.API, h History, f Forecaster) {
 		if at.After(now) {
 			return nil, invalid(ctx, "query.at", "expected an instant that is not in the future")
 		}
-		if _, err := sourceOf(ctx, h, series); err != nil {
+		if _, err := openTimesOf(ctx, h, series); err != nil {
 			return nil, err
 		}
 		forecasted, err := f.Forecast(ctx, series, at)
@@ -111,7 +113,7 @@ func registerForecast(api huma.API, h History, f Forecaster) {
 		}
 		answer := forecastOf(forecasted)
 		age := now.Sub(forecasted.AsOf)
-		answer.AgeSeconds = age.Seconds()
+		answer.AgeSeconds = int64(age / time.Second)
 		answer.Stale = at.IsZero() && age > series.Interval.Length()
 		// Huma would find out after status 200 that a number is not finite.
 		if _, err := json.Marshal(answer); err != nil {
@@ -152,14 +154,12 @@ func modelOf(m forecast.Model) forecastModel {
 		Metrics: forecastMetrics{
 			Fold: timeRangeOf(m.Metrics.Fold), Rows: m.Metrics.Rows,
 			PointSkill: m.Metrics.PointSkill, HitRate: m.Metrics.HitRate, Brier: m.Metrics.Brier,
-			PinballLoss: m.Metrics.PinballLoss,
-			Coverage80:  m.Metrics.Coverage80, Coverage90: m.Metrics.Coverage90,
-			Width80: m.Metrics.Width80, Width90: m.Metrics.Width90,
-			Baselines: []baselineMetrics{},
+			Widths: widthMetrics(m.Metrics.WidthMetrics), Baselines: []baselineMetrics{},
 		},
 	}
 	for _, b := range m.Metrics.Baselines {
-		answer.Metrics.Baselines = append(answer.Metrics.Baselines, baselineMetrics(b))
+		answer.Metrics.Baselines = append(answer.Metrics.Baselines,
+			baselineMetrics{Name: b.Name, Widths: widthMetrics(b.WidthMetrics)})
 	}
 	return answer
 }

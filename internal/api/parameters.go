@@ -94,21 +94,23 @@ type cursor time.Time
 // cursorEncoding is strict, so that an open time has one cursor only.
 var cursorEncoding = base64.RawURLEncoding.Strict()
 
-// MarshalText writes the open time, which has no fraction of a millisecond.
+var errCursor = errors.New("expected the next_cursor of an earlier answer")
+
+// MarshalText writes the open time to the microsecond, as the database keeps it.
 func (c cursor) MarshalText() ([]byte, error) {
-	milliseconds := binary.BigEndian.AppendUint64(nil, uint64(time.Time(c).UnixMilli()))
-	return cursorEncoding.AppendEncode(nil, milliseconds), nil
+	microseconds := binary.BigEndian.AppendUint64(nil, uint64(time.Time(c).UnixMicro()))
+	return cursorEncoding.AppendEncode(nil, microseconds), nil
 }
 
 // UnmarshalText reads what MarshalText wrote.
 func (c *cursor) UnmarshalText(text []byte) error {
-	milliseconds, err := cursorEncoding.DecodeString(string(text))
-	if err != nil || len(milliseconds) != 8 {
-		return errors.New("expected the next_cursor of an earlier answer")
+	microseconds, err := cursorEncoding.DecodeString(string(text))
+	if err != nil || len(microseconds) != 8 {
+		return errCursor
 	}
-	at := time.UnixMilli(int64(binary.BigEndian.Uint64(milliseconds))).UTC()
+	at := time.UnixMicro(int64(binary.BigEndian.Uint64(microseconds))).UTC()
 	if at.Before(earliest) || !at.Before(latest) {
-		return errors.New("expected the next_cursor of an earlier answer")
+		return errCursor
 	}
 	*c = cursor(at)
 	return nil

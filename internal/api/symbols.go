@@ -20,8 +20,8 @@ type symbolList struct {
 }
 
 type symbol struct {
-	Symbol    market.Symbol   `json:"symbol" example:"BTCUSDT"`
-	Stored    []storedSeries  `json:"stored" doc:"Series stored as they were delivered, finest first."`
+	Symbol    market.Symbol  `json:"symbol" example:"BTCUSDT"`
+	Stored    []storedSeries `json:"stored" doc:"Series stored as they were delivered, finest first."`
 	Intervals []intervalName `json:"intervals" doc:"Every interval that candles can be asked at, stored or rolled up, finest first."`
 }
 
@@ -67,60 +67,62 @@ func symbolsOf(stored []history.StoredSeries) []symbol {
 func servable(stored []history.StoredSeries, symbol market.Symbol) []intervalName {
 	var names []intervalName
 	for _, i := range market.Intervals() {
-		if _, ok := source(stored, market.Series{Symbol: symbol, Interval: i}); ok {
+		if !openTimes(stored, market.Series{Symbol: symbol, Interval: i}).Empty() {
 			names = append(names, intervalName(i))
 		}
 	}
 	return names
 }
 
-// source returns the stored series that candles of series come from: itself, or
-// else the finest one that divides it.
-func source(stored []history.StoredSeries, series market.Series) (history.StoredSeries, bool) {
-	var found history.StoredSeries
+// openTimes returns the range in which candles of series open, made of what is
+// stored at its interval and at those that divide it; an empty one where there
+// is nothing to make them of.
+func openTimes(stored []history.StoredSeries, series market.Series) market.TimeRange {
+	var r market.TimeRange
 	for _, s := range stored {
-		switch {
-		case s.Series == series:
-			return s, true
-		case s.Symbol != series.Symbol || !s.Interval.Divides(series.Interval):
-		case found.Interval == "" || s.Interval.Length() < found.Interval.Length():
-			found = s
+		if s.Symbol != series.Symbol || s.Interval != series.Interval && !s.Interval.Divides(series.Interval) {
+			continue
+		}
+		if first := series.Interval.Floor(s.First); r.Empty() || first.Before(r.Start) {
+			r.Start = first
+		}
+		if end := series.Interval.Next(series.Interval.Floor(s.Last)); end.After(r.End) {
+			r.End = end
 		}
 	}
-	return found, found.Interval != ""
+	return r
 }
 
-// sourceOf returns source's answer, or a NotFound error that says what there is.
-func sourceOf(ctx context.Context, h History, series market.Series) (history.StoredSeries, error) {
+// openTimesOf reads openTimes, or returns a NotFound error that says what there
+// is instead.
+func openTimesOf(ctx context.Context, h History, series market.Series) (market.TimeRange, error) {
 	stored, err := h.StoredSeries(ctx)
 	if err != nil {
-		return history.StoredSeries{}, fmt.Errorf("looking up %s: %w", series, err)
+		return market.TimeRange{}, fmt.Errorf("looking up %s: %w", series, err)
 	}
-	if found, ok := source(stored, series); ok {
-		return found, nil
+	if r := openTimes(stored, series); !r.Empty() {
+		return r, nil
 	}
-	if names := servable(stored, series.Symbol); len(names) > 0 {
-		return history.StoredSeries{}, market.Errorf(market.NotFound,
-			"no %s candles can be made of what is stored of %s: ask for one of %s", series.Interval, series.Symbol, join(names))
+	if intervals := servable(stored, series.Symbol); len(intervals) > 0 {
+		return market.TimeRange{}, market.Errorf(market.NotFound, "candles of %s cannot be made of what is stored: ask for one of %s",
+			series, join(intervals))
 	}
-	var names []market.Symbol
+	var symbols []market.Symbol
 	for _, s := range symbolsOf(stored) {
-		names = append(names, s.Symbol)
+		symbols = append(symbols, s.Symbol)
 	}
-	if len(names) == 0 {
-		return history.StoredSeries{}, market.Errorf(market.NotFound, "no candle of any symbol is stored yet: import some")
+	if len(symbols) == 0 {
+		return market.TimeRange{}, market.Errorf(market.NotFound, "no candles of any symbol are stored yet: import some")
 	}
-	return history.StoredSeries{}, market.Errorf(market.NotFound,
-		"nothing is stored of %s: ask for one of %s", series.Symbol, join(names))
+	return market.TimeRange{}, market.Errorf(market.NotFound, "no candles of %s are stored: ask for one of %s",
+		series.Symbol, join(symbols))
 }
 
-func join[S ~string](names []S) string {
-	var text strings.Builder
+// join joins names with commas.
+func join[T ~string](names []T) string {
+	texts := make([]string, len(names))
 	for i, name := range names {
-		if i > 0 {
-			text.WriteString(", ")
-		}
-		text.WriteString(string(name))
+		texts[i] = string(name)
 	}
-	return text.String()
+	return strings.Join(texts, ", ")
 }

@@ -46,7 +46,8 @@ func FindArchives(paths []string, series market.Series) (files []history.CandleF
 	}
 	if len(find.files) == 0 {
 		return nil, nil, market.Errorf(market.Invalid,
-			"no candle file in %s: expected names such as BTCUSDT-15m-2024-01.zip or .csv", strings.Join(paths, ", "))
+			"no candle file in %s, only %d others: expected names such as BTCUSDT-15m-2024-01.zip or .csv",
+			strings.Join(paths, ", "), len(find.ignored))
 	}
 	return find.files, find.ignored, nil
 }
@@ -76,16 +77,14 @@ func (f *finder) walk(folder string) error {
 			}
 			return nil
 		}
-		info, err := os.Stat(path) // follows a link, which entry.Info does not
-		if err != nil {
-			return err
+		if _, isKlines := parseArchiveName(path); isKlines {
+			// Stat follows a link, which entry.Info does not.
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				return f.add(path, info)
+			}
 		}
-		_, isKlines := parseArchiveName(entry.Name())
-		switch {
-		case isKlines && info.Mode().IsRegular():
-			return f.add(path, info)
-		case f.seen[strings.TrimSuffix(path, checksumSuffix)]: // used, as it sorts right after its file
-		default:
+		// A checksum is used, not ignored; it sorts right after its file.
+		if !f.seen[strings.TrimSuffix(path, checksumSuffix)] {
 			f.ignored = append(f.ignored, path)
 		}
 		return nil

@@ -29,6 +29,8 @@ func realArchives(t testing.TB) []history.CandleFile {
 	return files
 }
 
+// TestRealArchives reads every file to the end, so that no real row is refused,
+// and compares what was read with the text.
 func TestRealArchives(t *testing.T) {
 	files := realArchives(t)
 	want := map[string]int{

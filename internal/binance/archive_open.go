@@ -30,7 +30,10 @@ func openArchive(ctx context.Context, path string, name archiveName) (*archiveRe
 		return nil, err
 	}
 	reader := newArchiveReader(rows, name)
-	reader.close = func() error { return errors.Join(rows.Close(), file.Close()) }
+	reader.close = func() error {
+		rows.Close() // its error is the last read's, once more
+		return file.Close()
+	}
 	return reader, nil
 }
 

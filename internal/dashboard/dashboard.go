@@ -113,7 +113,7 @@ func (d *dashboard) serveHome(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, nil, fmt.Errorf("listing the stored series: %w", err))
 		return
 	}
-	http.Redirect(w, r, path(catalogue(stored).home()), http.StatusFound)
+	http.Redirect(w, r, pagePath(catalogue(stored).home()), http.StatusFound)
 }
 
 func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
@@ -125,8 +125,8 @@ func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	series, err := seriesOf(r)
-	if err == nil && path(series) != r.URL.Path {
-		http.Redirect(w, r, path(series), http.StatusMovedPermanently)
+	if err == nil && pagePath(series) != r.URL.Path {
+		http.Redirect(w, r, pagePath(series), http.StatusMovedPermanently)
 		return
 	}
 	var page *marketPage
@@ -150,8 +150,8 @@ func seriesOf(r *http.Request) (market.Series, error) {
 	return market.Series{Symbol: symbol, Interval: interval}, err
 }
 
-// path returns the address of a series' page.
-func path(series market.Series) string {
+// pagePath returns the address of a series' page.
+func pagePath(series market.Series) string {
 	return "/" + string(series.Symbol) + "/" + string(series.Interval)
 }
 

@@ -22,8 +22,9 @@ var bandLevels = []float64{0.8, 0.9}
 // deviations are about 8.
 const largestScore = 8
 
-// residualDays is how far back the baselines' residuals reach.
-const residualDays = 90
+// recentDays is how far back the baselines' residuals and the forest's
+// calibration reach.
+const recentDays = 90
 
 // forestSettings are those of every training; its seed makes it reproducible.
 var forestSettings = forest.Settings{
@@ -33,12 +34,13 @@ var forestSettings = forest.Settings{
 // fewestSamples is what a training needs at the least.
 const fewestSamples = 2000
 
-// model is what a training makes: the forest, the HAR model whose width scales
-// its target, and the baselines' residual quantiles at quantileLevels.
+// model is what a training makes: the HAR model, the forest whose target is in
+// units of the HAR width, and what sets their quantiles right.
 type model struct {
 	har       *har
 	forest    *forest.Forest
-	residuals map[string][]float64 // by baseline name
+	levels    []float64            // what to ask the forest for, to get quantileLevels
+	residuals map[string][]float64 // the baselines' quantiles at quantileLevels, by name
 }
 
 // The baselines' names.
@@ -50,18 +52,43 @@ const (
 
 var baselineNames = []string{priceStays, ewma, harName}
 
-// fit trains a model. The target is the return divided by the HAR width: the
-// forest learns the shape and what HAR misses, and leaves no price it has not
-// seen.
+// fit trains a model: the HAR model, the forest on what it leaves, and the
+// calibration of the forest's quantiles. progress may be nil.
 func fit(ctx context.Context, s *samples, progress func(done, total int)) (*model, error) {
-	if s.len() < fewestSamples {
-		return nil, market.Errorf(market.Unavailable,
-			"%d usable candles are too few to train on: at least %d are needed", s.len(), fewestSamples)
-	}
 	h, err := fitHAR(s)
 	if err != nil {
 		return nil, err
 	}
+	m := &model{har: h, residuals: map[string][]float64{}, levels: slices.Clone(quantileLevels)}
+	recent := s.since(s.opens[s.len()-1].AddDate(0, 0, -recentDays))
+	if past := s.before(recent.opens[0]); past.len() >= fewestSamples {
+		if m.forest, err = trainForest(ctx, h, past, step(progress, 0, 2)); err != nil {
+			return nil, err
+		}
+		if m.levels, err = m.calibrate(recent); err != nil {
+			return nil, err
+		}
+	}
+	if m.forest, err = trainForest(ctx, h, s, step(progress, 1, 2)); err != nil {
+		return nil, err
+	}
+	row := make([]float64, len(s.columns))
+	scores := make([]float64, recent.len())
+	for _, name := range baselineNames {
+		for k, open := range recent.opens {
+			recent.row(row, k)
+			scores[k] = recent.returns[k] / m.baselineWidth(name, row, s.interval, open)
+		}
+		m.residuals[name] = quantilesOf(scores)
+	}
+	return m, nil
+}
+
+// trainForest learns the return divided by the HAR width: the forest learns the
+// shape and what HAR misses, and leaves no price that it has not seen.
+func trainForest(
+	ctx context.Context, h *har, s *samples, progress func(done, total int),
+) (*forest.Forest, error) {
 	columns := append(slices.Clone(s.columns), make([]float64, s.len()))
 	widths := columns[len(s.columns)]
 	target := make([]float64, s.len())
@@ -72,24 +99,35 @@ func fit(ctx context.Context, s *samples, progress func(done, total int)) (*mode
 		widths[k] = math.Log(width)
 		target[k] = clamp(s.returns[k]/width, -largestScore, largestScore)
 	}
-	f, err := forest.Train(ctx, modelFeatures(), columns, target, forestSettings, progress)
-	if err != nil {
-		return nil, err
-	}
-	m := &model{har: h, forest: f, residuals: map[string][]float64{}}
-	recent := s.since(s.opens[s.len()-1].AddDate(0, 0, -residualDays))
-	scores := make([]float64, recent.len())
-	for _, name := range baselineNames {
-		for k, open := range recent.opens {
-			recent.row(row, k)
-			scores[k] = recent.returns[k] / m.baselineWidth(name, row, s.interval, open)
+	return forest.Train(ctx, modelFeatures(), columns, target, forestSettings, progress)
+}
+
+// calibrate returns the probabilities to ask the forest for, so that its
+// quantiles hold what quantileLevels promise: those are quantiles of the
+// probability integral transform on samples that the forest has not seen
+// (Kuleshov, Fenner and Ermon 2018). Leaves are drawn around the outcomes they
+// were grown on, which makes a forest a little too sure of itself.
+func (m *model) calibrate(unseen *samples) ([]float64, error) {
+	var scratch forest.Distribution
+	row := make([]float64, len(unseen.columns))
+	transform := make([]float64, unseen.len())
+	for k, open := range unseen.opens {
+		unseen.row(row, k)
+		width, err := m.distribution(row, unseen.interval, open, &scratch)
+		if err != nil {
+			return nil, err
 		}
-		slices.Sort(scores)
-		for _, p := range quantileLevels {
-			m.residuals[name] = append(m.residuals[name], sortedQuantile(scores, p))
-		}
+		transform[k] = 1 - scratch.Above(unseen.returns[k]/width)
 	}
-	return m, nil
+	return quantilesOf(transform), nil
+}
+
+// step places one of several equally long parts within a whole.
+func step(progress func(done, total int), part, parts int) func(done, total int) {
+	if progress == nil {
+		return nil
+	}
+	return func(done, total int) { progress(part*total+done, parts*total) }
 }
 
 // modelFeatures are the forest's columns: the features and the HAR width.
@@ -119,15 +157,24 @@ type outlook struct {
 func (m *model) predict(
 	row []float64, interval market.Interval, instant time.Time, scratch *forest.Distribution,
 ) (outlook, error) {
-	width := m.har.width(row, interval, instant)
-	if err := m.forest.Predict(append(slices.Clip(row), math.Log(width)), scratch); err != nil {
+	width, err := m.distribution(row, interval, instant, scratch)
+	if err != nil {
 		return outlook{}, err
 	}
 	o := outlook{mean: scratch.Mean() * width, rises: scratch.Above(0)}
-	for _, p := range quantileLevels {
+	for _, p := range m.levels {
 		o.quantiles = append(o.quantiles, scratch.Quantile(p)*width)
 	}
 	return o, nil
+}
+
+// distribution fills d with what the forest makes of a row, in units of the HAR
+// width that it returns.
+func (m *model) distribution(
+	row []float64, interval market.Interval, instant time.Time, d *forest.Distribution,
+) (width float64, err error) {
+	width = m.har.width(row, interval, instant)
+	return width, m.forest.Predict(append(slices.Clip(row), math.Log(width)), d)
 }
 
 // baseline returns what a baseline makes of a row: no drift, and no opinion of
@@ -159,6 +206,16 @@ func (o outlook) band(level float64) (low, high float64) {
 func (o outlook) quantile(p float64) float64 {
 	k := slices.IndexFunc(quantileLevels, func(level float64) bool { return math.Abs(level-p) < 1e-9 })
 	return o.quantiles[k]
+}
+
+// quantilesOf returns the quantiles of values at quantileLevels; it sorts them.
+func quantilesOf(values []float64) []float64 {
+	slices.Sort(values)
+	quantiles := make([]float64, len(quantileLevels))
+	for k, p := range quantileLevels {
+		quantiles[k] = sortedQuantile(values, p)
+	}
+	return quantiles
 }
 
 // sortedQuantile interpolates linearly between order statistics (Hyndman and

@@ -3,36 +3,38 @@ package forest
 import (
 	"math"
 	"math/bits"
+	"math/rand/v2"
 	"slices"
 )
 
 const (
-	// missingBin is the bin of a missing value (NaN); the others are below it.
-	missingBin = 255
-	// maxFeatureBins and maxTargetBins bound the number of bins of the values
-	// that are there.
 	maxFeatureBins = 255
-	maxTargetBins  = 128
+	// missingBin is the bin of missing values; the others are below it.
+	missingBin = 255
+	// maxBinningRows bounds the rows whose quantiles divide a feature into
+	// bins: more than a hundred for each bin, and sorted in a fraction of the
+	// time that all of them would take.
+	maxBinningRows = 1 << 15
 )
 
-// feature is one column of the training data, divided into bins.
+// feature is a column of the training data, divided into bins.
 type feature struct {
-	// bins holds for each row the number of edges below its value, or
-	// missingBin.
+	// bins holds for each row the number of edges that are below its value,
+	// or missingBin.
 	bins []uint8
-	// edges are strictly ascending; a value equal to an edge is below it.
-	// They are the possible thresholds of a split, so they have a threshold's
-	// precision: what training put left of one, prediction puts there too.
+	// edges are strictly ascending. They become the thresholds of splits, so
+	// they have their precision: what training finds at or below an edge,
+	// prediction does too.
 	edges []float32
 	// varies tells whether the rows are in more than one bin.
 	varies bool
 }
 
 // newFeature divides a column into bins that hold about equally many of the
-// sampled rows.
-func newFeature(column []float64, sampled []int) feature {
-	values := make([]float64, 0, len(sampled))
-	for _, row := range sampled {
+// given rows.
+func newFeature(column []float64, rows []int) feature {
+	values := make([]float64, 0, len(rows))
+	for _, row := range rows {
 		if value := column[row]; !math.IsNaN(value) {
 			values = append(values, value)
 		}
@@ -45,7 +47,7 @@ func newFeature(column []float64, sampled []int) feature {
 			edges = append(edges, edge)
 		}
 	}
-	bins := binValues(column, edges)
+	bins := binsOf(column, edges)
 	return feature{
 		bins:   bins,
 		edges:  edges,
@@ -53,11 +55,32 @@ func newFeature(column []float64, sampled []int) feature {
 	}
 }
 
-// binValues returns the bin of each value.
-func binValues(values []float64, edges []float32) []uint8 {
-	// A search in 255 edges needs neither bounds nor branches, which would be
-	// mispredicted every other time. No value is above the infinite ones.
-	var keys [256]uint64
+// binningRows draws one row from each of equally long stretches of the rows.
+func binningRows(rows int, random *rand.Rand) []int {
+	drawn := make([]int, min(rows, maxBinningRows))
+	for i := range drawn {
+		start, end := i*rows/len(drawn), (i+1)*rows/len(drawn)
+		drawn[i] = start + random.IntN(end-start)
+	}
+	return drawn
+}
+
+// edgeBetween returns an edge that is at or above a and below b, if its
+// precision allows one.
+func edgeBetween(a, b float64) (edge float32, ok bool) {
+	edge = float32(a/2 + b/2)
+	if float64(edge) >= b {
+		edge = math.Nextafter32(edge, float32(math.Inf(-1)))
+	}
+	return edge, float64(edge) >= a && float64(edge) < b
+}
+
+// binsOf returns the bin of each value.
+func binsOf(values []float64, edges []float32) []uint8 {
+	// A binary search for each value would mispredict every other branch. In
+	// 255 edges, the surplus ones infinite, and with whole numbers it needs
+	// none, which is four times as fast.
+	var keys [maxFeatureBins + 1]uint64
 	for i := range keys {
 		keys[i] = orderedKey(math.Inf(1))
 		if i < len(edges) {
@@ -81,7 +104,7 @@ func binValues(values []float64, edges []float32) []uint8 {
 	return bins
 }
 
-// orderedKey maps numbers to integers that compare as the numbers do.
+// orderedKey maps numbers to whole numbers of the same order.
 func orderedKey(value float64) uint64 {
 	key := math.Float64bits(value + 0) // -0 becomes 0
 	if key>>63 == 1 {
@@ -90,71 +113,32 @@ func orderedKey(value float64) uint64 {
 	return key | 1<<63
 }
 
-// edgeBetween returns an edge that has a on its lower side and b on its upper
-// side, if the precision of an edge allows one.
-func edgeBetween(a, b float64) (edge float32, ok bool) {
-	edge = float32(a/2 + b/2)
-	if float64(edge) >= b {
-		edge = math.Nextafter32(edge, float32(math.Inf(-1)))
-	}
-	return edge, float64(edge) >= a && float64(edge) < b
-}
-
-// targetGrid divides the range of the target into bins. Between the bins
-// there is nothing; a bin whose bounds are equal is a single value, so a
-// target with few distinct values is represented exactly.
-type targetGrid struct {
-	lowest, highest []float64 // the smallest and largest target in each bin
-}
-
-// newTargetGrid divides the targets into bins, finer towards both tails, and
-// returns the bin of each target besides.
-func newTargetGrid(target []float64) (targetGrid, []uint8) {
-	sorted := slices.Clone(target)
-	slices.Sort(sorted)
-	var grid targetGrid
-	start := 0
-	for _, end := range append(cuts(sorted, maxTargetBins, tailRank), len(sorted)) {
-		grid.lowest = append(grid.lowest, sorted[start])
-		grid.highest = append(grid.highest, sorted[end-1])
-		start = end
-	}
-
-	bins := make([]uint8, len(target))
-	for i, value := range target {
-		bin, _ := slices.BinarySearch(grid.highest, value)
-		bins[i] = uint8(bin)
-	}
-	return grid, bins
-}
-
 // cuts divides ascending values into at most limit groups and returns where
-// each group but the first begins. Equal values stay together. With at most
-// limit distinct values each has a group of its own; otherwise the cuts are
-// near rank(i, limit, len(sorted)) for i in [1, limit), and a value that
-// spans two of these ranks has a group of its own.
-func cuts(sorted []float64, limit int, rank func(i, limit, length int) int) []int {
-	distinct := make([]int, 0, limit)
-	for i := 1; i < len(sorted) && len(distinct) < limit; i++ {
-		if sorted[i] != sorted[i-1] {
-			distinct = append(distinct, i)
+// each but the first begins. Equal values stay together. Up to limit distinct
+// values have a group each; more are cut near the ranks 1 to limit-1, and a
+// value that spans two of these has a group of its own.
+func cuts(values []float64, limit int, rank func(i, limit, length int) int) []int {
+	starts := make([]int, 0, limit)
+	for i := 1; i < len(values) && len(starts) < limit; i++ {
+		if values[i] != values[i-1] {
+			starts = append(starts, i)
 		}
 	}
-	if len(distinct) < limit {
-		return distinct
+	if len(starts) < limit {
+		return starts
 	}
 
-	starts := make([]int, 0, limit)
+	starts = starts[:0]
 	last := 0
 	for i := 1; i < limit; i++ {
-		at := rank(i, limit, len(sorted))
-		// The nearer end of the run of equal values around the rank.
-		cut, _ := slices.BinarySearch(sorted[:at], sorted[at])
-		after, _ := slices.BinarySearch(sorted[at:], math.Nextafter(sorted[at], math.Inf(1)))
+		at := rank(i, limit, len(values))
+		// The nearer end of the values that equal the one at the rank.
+		cut, _ := slices.BinarySearch(values[:at], values[at])
+		after, _ := slices.BinarySearch(values[at:], math.Nextafter(values[at], math.Inf(1)))
 		if after < at-cut {
 			cut = at + after
 		}
-		if cut > last && cut < len(sorted) {
+		if cut > last && cut < len(values) {
 			starts = append(starts, cut)
 			last = cut
 		}
@@ -165,11 +149,4 @@ func cuts(sorted []float64, limit int, rank func(i, limit, length int) int) []in
 // evenRank puts equally many values between any two ranks.
 func evenRank(i, limit, length int) int {
 	return i * length / limit
-}
-
-// tailRank follows 3u²−2u³: towards both ends the number of values between
-// two ranks falls like √(p(1−p)), the standard error of an estimated
-// probability p, so the bins are as fine as the estimates deserve.
-func tailRank(i, limit, length int) int {
-	return i * i * (3*limit - 2*i) * length / (limit * limit * limit)
 }

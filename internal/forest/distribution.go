@@ -1,77 +1,67 @@
 package forest
 
 import (
-	"encoding/binary"
 	"math"
 	"sort"
 )
 
+// Distribution is a predicted distribution of the target. It is filled by
+// Forest.Predict, whose results may share one Distribution one after the
+// other. The zero value holds no prediction: all its methods return NaN.
 type Distribution struct {
-	grid       *targetGrid
+	grid       targetGrid
 	mean       float64
-	cumulative [maxTargetBins]float64
+	cumulative [maxTargetBins]float64 // probability of the bins up to each; the last is 1
 }
 
-func (d *Distribution) Mean() float64 { return d.mean }
-
-func (d *Distribution) Quantile(p float64) float64 {
-	if d.grid == nil || !(p >= 0 && p <= 1) {
+// Mean returns the mean.
+func (d *Distribution) Mean() float64 {
+	if len(d.grid.lowest) == 0 {
 		return math.NaN()
 	}
-	cum := d.cumulative[:len(d.grid.lowest)]
-	b := sort.Search(len(cum), func(i int) bool { return cum[i] >= p && cum[i] > 0 })
+	return d.mean
+}
+
+// Quantile returns the smallest value that the target does not exceed with
+// probability p, which is 0 to 1 inclusive; 0 and 1 give the bounds of the
+// values that are possible at all. It never falls as p rises. For any other p
+// it returns NaN.
+func (d *Distribution) Quantile(p float64) float64 {
+	cumulative := d.cumulative[:len(d.grid.lowest)]
+	if len(cumulative) == 0 || !(p >= 0 && p <= 1) {
+		return math.NaN()
+	}
+	bin := sort.Search(len(cumulative), func(bin int) bool {
+		return cumulative[bin] >= p && cumulative[bin] > 0
+	})
 	below := 0.0
-	if b > 0 {
-		below = cum[b-1]
+	if bin > 0 {
+		below = cumulative[bin-1]
 	}
-	lo, hi := d.grid.lowest[b], d.grid.highest[b]
-	return min(hi, lo+(p-below)/(cum[b]-below)*(hi-lo))
+	lowest, highest := d.grid.lowest[bin], d.grid.highest[bin]
+	share := (p - below) / (cumulative[bin] - below)
+	return min(lowest+share*(highest-lowest), highest)
 }
 
-const (
-	zeroRun    = 0xFE
-	largeCount = 0xFF
-)
-
-func appendCounts(dst []byte, tallies []uint32) []byte {
-	for i := 0; i < len(tallies); {
-		run := i
-		for run < len(tallies) && tallies[run] == 0 {
-			run++
-		}
-		if run-i > 2 {
-			dst = append(dst, zeroRun, byte(run-i))
-			i = run
-			continue
-		}
-		if tallies[i] < zeroRun {
-			dst = append(dst, byte(tallies[i]))
-		} else {
-			dst = append(dst, largeCount)
-			dst = binary.LittleEndian.AppendUint32(dst, tallies[i])
-		}
-		i++
+// Above returns the probability that the target is greater than x, the
+// complement of the cumulative distribution that Quantile inverts.
+func (d *Distribution) Above(x float64) float64 {
+	cumulative := d.cumulative[:len(d.grid.lowest)]
+	if len(cumulative) == 0 || math.IsNaN(x) {
+		return math.NaN()
 	}
-	return dst
-}
-
-func addCounts(mass []float64, counts []byte, weight float64) {
-	at := 0
-	for bin := 0; bin < len(mass); {
-		c := counts[at]
-		at++
-		if c < zeroRun {
-			mass[bin] += weight * float64(c)
-			bin++
-			continue
-		}
-		if c == zeroRun {
-			bin += int(counts[at])
-			at++
-		} else {
-			mass[bin] += weight * float64(binary.LittleEndian.Uint32(counts[at:]))
-			at += 4
-			bin++
-		}
+	bin := sort.Search(len(cumulative), func(bin int) bool { return d.grid.highest[bin] > x })
+	if bin == len(cumulative) {
+		return 0
 	}
+	below := 0.0
+	if bin > 0 {
+		below = cumulative[bin-1]
+	}
+	lowest, highest := d.grid.lowest[bin], d.grid.highest[bin]
+	if x <= lowest {
+		return 1 - below
+	}
+	share := (x - lowest) / (highest - lowest)
+	return max(0, 1-below-share*(cumulative[bin]-below))
 }

@@ -1,3 +1,18 @@
+// Package forest is a random forest for regression that predicts a whole
+// distribution: its mean, its quantiles and the probability of lying above a
+// value.
+//
+// Trees are grown on histograms (every feature is divided into at most 255
+// bins), each on a share of the rows, with a share of the columns tried at
+// each split (Breiman, Random Forests, 2001). The distribution is the one of
+// Meinshausen, Quantile Regression Forests, 2006: each tree gives the training
+// rows in the leaf that it reaches equal weights that add up to one, and the
+// trees are averaged. The mean is exact; the distribution is kept in at most
+// 128 bins of the target, finer towards the tails, and is piecewise linear
+// within them.
+//
+// Equal data, settings and seed give the same forest, bit for bit, on any
+// number of cores.
 package forest
 
 import (
@@ -6,95 +21,91 @@ import (
 	"slices"
 )
 
-// Forest is a trained forest.
+// Forest is a trained forest. It does not change and may be used from several
+// goroutines at once. The zero value holds no trees; it is for
+// UnmarshalBinary.
 type Forest struct {
 	names  []string
 	grid   targetGrid
-	roots  []int32
+	roots  []int32 // references, one for each tree
 	nodes  []node
 	leaves []leaf
-	counts []byte
+	counts []byte // of the leaves, see counts.go
 }
 
-// node sends a row whose value is at most threshold to the left.
+// node sends the rows with a value of at most threshold to the left.
+//
+// A reference to a branch of a tree is the index of its root among the nodes,
+// or the complement (^) of a leaf's index.
 type node struct {
 	threshold   float32
 	feature     uint16
-	missingLeft bool
+	missingLeft bool // where a missing value goes
 	left, right int32
 }
 
+// leaf stands for the training rows that ended in it.
 type leaf struct {
 	mean   float64
 	rows   uint32
-	counts uint32
+	counts uint32 // where its counts begin
 }
 
-func newForest(names []string, grid targetGrid, trees []tree) (*Forest, error) {
-	f := &Forest{names: slices.Clone(names), grid: grid}
-	for _, t := range trees {
-		nodes, leaves, counts := int32(len(f.nodes)), int32(len(f.leaves)), uint32(len(f.counts))
-		shift := func(ref int32) int32 {
-			if ref < 0 {
-				return ref - leaves
-			}
-			return ref + nodes
-		}
-		f.roots = append(f.roots, shift(t.root))
-		for _, n := range t.nodes {
-			n.left, n.right = shift(n.left), shift(n.right)
-			f.nodes = append(f.nodes, n)
-		}
-		for _, l := range t.leaves {
-			l.counts += counts
-			f.leaves = append(f.leaves, l)
-		}
-		f.counts = append(f.counts, t.counts...)
-	}
-	return f, nil
+// Names returns the names of the features in the order of a row.
+func (f *Forest) Names() []string {
+	return slices.Clone(f.names)
 }
 
-// Names returns the names of the features, in the order of a row.
-func (f *Forest) Names() []string { return slices.Clone(f.names) }
-
-// Predict predicts.
+// Predict puts the distribution of the target, given a row of features in the
+// order of Names, into d. NaN is a missing value. It is an error, and d stays
+// as it was, if the row has another length or an infinite value. Predict does
+// not allocate.
 func (f *Forest) Predict(row []float64, d *Distribution) error {
-	if len(row) != len(f.names) {
-		return fmt.Errorf("bad len")
+	if len(f.roots) == 0 {
+		return fmt.Errorf("predicting: the forest is empty, train or read one first")
 	}
-	mass := d.cumulative[:len(f.grid.lowest)]
-	clear(mass)
+	if len(row) != len(f.names) {
+		return fmt.Errorf("predicting: the row has %d values, want %d, one for each feature", len(row), len(f.names))
+	}
+	for i, value := range row {
+		if math.IsInf(value, 0) {
+			return fmt.Errorf("predicting: feature %q is %v, want a number, or NaN where it is missing", f.names[i], value)
+		}
+	}
+
+	d.grid = f.grid
+	cumulative := d.cumulative[:len(f.grid.lowest)]
+	clear(cumulative)
 	mean := 0.0
 	for _, root := range f.roots {
-		l := f.leafOf(root, row)
-		mean += l.mean
-		addCounts(mass, f.counts[l.counts:], 1/float64(l.rows))
+		reached := &f.leaves[f.leafOf(root, row)]
+		mean += reached.mean
+		addCounts(cumulative, f.counts[reached.counts:], 1/float64(reached.rows))
 	}
-	total := 0.0
-	for i, m := range mass {
-		total += m
-		mass[i] = total
-	}
-	for i := range mass {
-		mass[i] /= total
-	}
-	d.grid = &f.grid
 	d.mean = mean / float64(len(f.roots))
+
+	total := 0.0
+	for bin, mass := range cumulative {
+		total += mass
+		cumulative[bin] = total
+	}
+	for bin := range cumulative {
+		cumulative[bin] /= total
+	}
 	return nil
 }
 
-func (f *Forest) leafOf(root int32, row []float64) *leaf {
+// leafOf returns the index of the leaf that the row ends in.
+func (f *Forest) leafOf(root int32, row []float64) int {
 	at := root
 	for at >= 0 {
 		n := &f.nodes[at]
-		x := row[n.feature]
-		at = n.right
-		if x <= float64(n.threshold) {
+		value := row[n.feature]
+		if value <= float64(n.threshold) || n.missingLeft && math.IsNaN(value) {
 			at = n.left
-		}
-		if n.missingLeft && math.IsNaN(x) {
-			at = n.left
+		} else {
+			at = n.right
 		}
 	}
-	return &f.leaves[^at]
+	return int(^at)
 }

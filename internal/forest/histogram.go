@@ -1,75 +1,116 @@
 package forest
 
-// sample is one drawn row with its target, in steps from the smallest one.
+import "math/bits"
+
+// sample is a drawn row with its target, in steps above the smallest target.
 type sample struct {
 	row   uint32
 	steps uint32
 }
 
-// sums are a number of rows and the sum of their targets in steps, packed
-// into one word so that a histogram takes one addition for a row. Whole
-// numbers make the sums exact: equal in whatever order and on whatever
-// machine they are added.
+// sums are a number of rows and the sum of their targets in steps, in one word
+// so that a histogram takes one addition for each row. Sums of whole numbers
+// are exact, so they are the same in whatever order, and on whatever machine,
+// they are added.
 type sums uint64
 
-// packing says how sums are laid out: the count above shift, the steps below.
+// packing is the layout of sums: the number of rows from bit shift upwards,
+// the steps, masked by mask, below.
 type packing struct {
 	shift uint
 	mask  sums
 }
 
-func (p packing) of(s sample) sums     { return 1<<p.shift | sums(s.steps) }
+// newPacking gives the number of rows just the bits that it needs.
+func newPacking(rows int) packing {
+	shift := 64 - uint(bits.Len(uint(rows)))
+	return packing{shift: shift, mask: 1<<shift - 1}
+}
+
+// maxSteps is the largest number of steps of which the sum over all rows fits.
+// For a hundred thousand rows that is 2³⁰−1, for the most that are accepted
+// 2¹⁶−1.
+func (p packing) maxSteps() float64 {
+	return float64(uint64(1)<<min(2*p.shift-64, 32) - 1)
+}
+
+// one is the sums of one row of zero steps.
+func (p packing) one() sums { return 1 << p.shift }
+
 func (p packing) rows(s sums) int64    { return int64(s >> p.shift) }
 func (p packing) steps(s sums) float64 { return float64(int64(s & p.mask)) }
 
-// histogram holds the sums of a node's samples for each bin of one feature.
+// histogram holds the sums of a node's samples in each bin of a feature.
 type histogram [256]sums
 
-func (h *histogram) fill(bins []uint8, samples []sample, one sums) {
+// fill is where training spends half of its time.
+func (h *histogram) fill(samples []sample, bins []uint8, one sums) {
 	clear(h[:])
 	for _, s := range samples {
 		h[bins[s.row]] += one + sums(s.steps)
 	}
 }
 
-// split sends the rows whose bin is at most bin, and the missing ones if
-// missingLeft, to the left.
+// split divides a node: rows in bins up to bin go to the left.
 type split struct {
 	column      int
-	bin         uint8
+	bin         int
 	missingLeft bool
-	score       float64
 	left        sums
+	// gain is proportional, by the same factor for all splits of a node, to
+	// the squared error that it removes; 0 means that there is no split.
+	gain float64
 }
 
-// improve looks for a split of the node with a higher score than the best's
-// and puts it there.
-func (h *histogram) improve(best *split, column, bins int, total sums, p packing, minRows int64) {
-	h.scan(best, column, bins, 0, total, p, minRows)
-	if h[missingBin] != 0 {
-		h.scan(best, column, bins, h[missingBin], total, p, minRows)
+// search looks for the best split of a node.
+type search struct {
+	packing packing
+	minRows int64 // on each side
+	total   sums
+	best    split
+}
+
+// try looks at all splits of a column, with the missing values on either side.
+// Where there are none, the larger side is where prediction puts them.
+func (s *search) try(column int, h *histogram, valueBins int) {
+	s.scan(column, h, valueBins, 0)
+	if missing := h[missingBin]; missing != 0 {
+		s.scan(column, h, valueBins, missing)
 	}
 }
 
-func (h *histogram) scan(best *split, column, bins int, missing, total sums, p packing, minRows int64) {
-	rows, steps := p.rows(total), p.steps(total)
-	left := missing
-	for bin, binSums := range h[:bins] {
-		if binSums == 0 {
+// scan looks at the splits of a column with the given sums, which are of the
+// missing values or none, on the left in any case.
+func (s *search) scan(column int, h *histogram, valueBins int, left sums) {
+	rows, steps := s.packing.rows(s.total), s.packing.steps(s.total)
+	missingLeft := left != 0
+	for bin, here := range h[:valueBins] {
+		if here == 0 {
 			continue
 		}
-		left += binSums
-		leftRows := p.rows(left)
-		if leftRows < minRows {
+		left += here
+		leftRows := s.packing.rows(left)
+		rightRows := rows - leftRows
+		if leftRows < s.minRows {
 			continue
 		}
-		if rows-leftRows < minRows {
+		if rightRows < s.minRows {
 			break
 		}
-		difference := float64(p.steps(left)*float64(rows)) - float64(steps*float64(leftRows))
-		score := difference * difference / float64(leftRows*(rows-leftRows))
-		if score > best.score {
-			*best = split{column: column, bin: uint8(bin), missingLeft: missing != 0, score: score, left: left}
+		// With sums Σ over n rows, Σₗ over the nₗ left ones, a split removes
+		// Σₗ²/nₗ + Σᵣ²/nᵣ − Σ²/n = (Σₗn − Σnₗ)²/(n nₗ nᵣ) of squared error.
+		// The conversions forbid fused multiplication and addition, whose
+		// result depends on the machine.
+		difference := float64(s.packing.steps(left)*float64(rows)) - float64(steps*float64(leftRows))
+		gain := difference * difference / float64(leftRows*rightRows)
+		if gain > s.best.gain {
+			s.best = split{
+				column:      column,
+				bin:         bin,
+				missingLeft: missingLeft || h[missingBin] == 0 && leftRows > rightRows,
+				left:        left,
+				gain:        gain,
+			}
 		}
 	}
 }

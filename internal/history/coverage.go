@@ -22,6 +22,6 @@ type Coverage struct {
 
 // Hole is a run of candles missing between two stored ones.
 type Hole struct {
-	market.TimeRange     // from the first missing open time to the next stored one
+	market.TimeRange     // from the first missing open time to the bucket of the next stored candle
 	Missing          int // candles that would fit
 }

@@ -19,8 +19,8 @@ type CandleFile struct {
 	Name   string // for people: the path under which it was found
 	Bytes  int64  // size on disk
 	Series market.Series
-	// Open starts at the first row. Once ctx is done, Open and the reader's
-	// Next fail with its error.
+	// Open starts at the first row. Once ctx is done, reading fails with its
+	// error.
 	Open func(ctx context.Context) (CandleReader, error)
 }
 
@@ -149,8 +149,8 @@ func bySeries(files []CandleFile) [][]CandleFile {
 	return sorted
 }
 
-// importFile stores one file. The error is one of the writer's, or of ctx; the
-// file's own is in the report only.
+// importFile stores one file and refreshes its roll-ups. The error is one of
+// the writer's; the file's own is in the report only.
 func importFile(ctx context.Context, file CandleFile, writer CandleWriter) (FileReport, error) {
 	started := time.Now()
 	var read attempt
@@ -168,10 +168,11 @@ func importFile(ctx context.Context, file CandleFile, writer CandleWriter) (File
 	}
 	var failure error
 	switch {
-	case err != nil && read.err != nil && ctx.Err() == nil:
+	case err != nil && read.err != nil:
 		report.Err = read.err
 	case err != nil:
 		failure = fmt.Errorf("storing %s: %w", file.Name, err)
+		report.Err = failure
 	default:
 		report.New, report.Unchanged, report.Corrected = result.New, result.Unchanged, result.Corrected
 		// Even where nothing changed: the import that wrote these candles may
@@ -179,9 +180,6 @@ func importFile(ctx context.Context, file CandleFile, writer CandleWriter) (File
 		if err := writer.RefreshRollUps(ctx, file.Series, result.Touched); err != nil {
 			failure = fmt.Errorf("refreshing the roll-ups of %s, which is stored: %w", file.Name, err)
 		}
-	}
-	if failure != nil {
-		report.Err = failure
 	}
 	report.Duration = time.Since(started)
 	return report, failure

@@ -18,7 +18,7 @@ type FileReport struct {
 	New, Unchanged, Corrected int64      // stored, as in WriteResult
 	RefusedRows               int64      // if any, nothing is stored
 	Refused                   []RowError // the first 20 of them
-	Err                       error      // nil where all of the file is stored
+	Err                       error      // why nothing of the file is stored, nil where all is
 	Duration                  time.Duration
 }
 

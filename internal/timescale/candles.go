@@ -213,6 +213,33 @@ func (d *Database) Candles(
 	return candles, nil
 }
 
+// LatestCandle returns the candle of a series that opens last, delivered or
+// rolled up, or a NotFound error where nothing stored yields one.
+func (d *Database) LatestCandle(ctx context.Context, series market.Series) (market.Candle, error) {
+	stored, err := d.storedSeries(ctx, series.Symbol)
+	if err != nil {
+		return market.Candle{}, err
+	}
+	var latest market.TimeRange
+	for _, s := range stored {
+		if s.Interval != series.Interval && !s.Interval.Divides(series.Interval) {
+			continue
+		}
+		if open := series.Interval.Floor(s.Last); latest.Empty() || open.After(latest.Start) {
+			latest = market.TimeRange{Start: open, End: series.Interval.Next(open)}
+		}
+	}
+	candles, err := d.Candles(ctx, series, latest, 1)
+	if err != nil {
+		return market.Candle{}, err
+	}
+	if len(candles) == 0 {
+		return market.Candle{}, market.Errorf(market.NotFound,
+			"no candles of %s are stored, nor any that it could be rolled up from", series)
+	}
+	return candles[0], nil
+}
+
 func (d *Database) nativeCandles(
 	ctx context.Context, series market.Series, r market.TimeRange, limit int,
 ) ([]market.Candle, error) {
@@ -260,7 +287,6 @@ func (d *Database) queryCandles(
 		if err != nil {
 			return nil, err
 		}
-		c.OpenTime = c.OpenTime.UTC()
 		c.QuoteVolume = market.Optional[float64]{Value: quoteVolume.Float64, Valid: quoteVolume.Valid}
 		c.Trades = market.Optional[int64]{Value: trades.Int64, Valid: trades.Valid}
 		c.TakerBuyVolume = market.Optional[float64]{Value: takerBuyVolume.Float64, Valid: takerBuyVolume.Valid}

@@ -89,18 +89,22 @@ func (d *Database) coverage(ctx context.Context, stored history.StoredSeries) (h
 	if err != nil {
 		return c, err
 	}
-	c.Holes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (history.Hole, error) {
-		var before, next time.Time
-		err := row.Scan(&before, &next)
-		return hole(stored.Interval, before, next), err
+	gaps, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (gap market.TimeRange, err error) {
+		err = row.Scan(&gap.Start, &gap.End)
+		return gap, err
 	})
+	for _, gap := range gaps {
+		if h := hole(stored.Interval, gap.Start, gap.End); h.Missing > 0 {
+			c.Holes = append(c.Holes, h)
+		}
+	}
 	return c, err
 }
 
-// hole is what is missing between two neighbours. Where the earlier one opened
-// off the grid, the hole begins at the grid's next open time.
+// hole is what is missing between two neighbours, counted on the grid: a candle
+// that opens off it stands for the bucket that it opens in.
 func hole(interval market.Interval, before, next time.Time) history.Hole {
-	h := history.Hole{TimeRange: market.TimeRange{Start: interval.Next(interval.Floor(before)), End: next.UTC()}}
+	h := history.Hole{TimeRange: market.TimeRange{Start: interval.Next(interval.Floor(before)), End: interval.Floor(next)}}
 	for open := h.Start; open.Before(h.End); open = interval.Next(open) {
 		h.Missing++
 	}

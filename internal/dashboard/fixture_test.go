@@ -1,0 +1,166 @@
+package dashboard
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/history"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+var (
+	bitcoin = market.Series{Symbol: "BTCUSDT", Interval: market.Minute15}
+	ether   = market.Series{Symbol: "ETHUSDT", Interval: market.Minute15}
+
+	// midnight is the close time of the newest candle of every fixture.
+	midnight = time.Date(2025, time.July, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// policy is the header that the service's middleware sets.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// randomWalk makes n candles up to midnight whose volatility comes in bouts,
+// as a market's does. The same series gives the same candles.
+func randomWalk(series market.Series, n int) []market.Candle {
+	random := rand.New(rand.NewPCG(7, uint64(len(series.Symbol))+uint64(series.Interval.Length())))
+	price, volatility := 104_500.0, 0.002
+	if series.Symbol == ether.Symbol {
+		price = 2450
+	}
+	cents := func(x float64) float64 { return math.Round(100*x) / 100 }
+	candles := make([]market.Candle, n)
+	for i := range candles {
+		volatility = 0.0004 + 0.93*(volatility-0.0004) + 0.0003*math.Abs(random.NormFloat64())
+		open := price
+		price = cents(price * math.Exp(volatility*random.NormFloat64()))
+		reach := open * volatility
+		candles[i] = market.Candle{
+			OpenTime: midnight.Add(-time.Duration(n-i) * series.Interval.Length()),
+			Open:     open, Close: price,
+			High:   cents(max(open, price) + reach*random.Float64()),
+			Low:    cents(min(open, price) - reach*random.Float64()),
+			Volume: math.Round(1e5*volatility*1e5*(0.5+random.ExpFloat64())) / 1e5,
+			Source: series.Interval, Parts: 1,
+		}
+	}
+	return candles
+}
+
+// fakeHistory holds whole series in memory.
+type fakeHistory struct {
+	candles map[market.Series][]market.Candle
+	stored  []history.StoredSeries
+	err     error
+}
+
+func newHistory(candles map[market.Series][]market.Candle) *fakeHistory {
+	h := &fakeHistory{candles: candles}
+	for series, c := range candles {
+		h.stored = append(h.stored, history.StoredSeries{Series: series,
+			First: c[0].OpenTime, Last: c[len(c)-1].OpenTime})
+	}
+	return h
+}
+
+func (h *fakeHistory) StoredSeries(context.Context) ([]history.StoredSeries, error) {
+	return h.stored, h.err
+}
+
+func (h *fakeHistory) Candles(
+	_ context.Context, series market.Series, r market.TimeRange, limit int,
+) ([]market.Candle, error) {
+	var found []market.Candle
+	for _, c := range h.candles[series] {
+		if r.Contains(c.OpenTime) && len(found) < limit {
+			found = append(found, c)
+		}
+	}
+	return found, nil
+}
+
+// fakeForecaster answers every series with the same forecast or error.
+type fakeForecaster struct {
+	forecast forecast.Forecast
+	err      error
+}
+
+func (f fakeForecaster) Forecast(context.Context, market.Series, time.Time) (forecast.Forecast, error) {
+	return f.forecast, f.err
+}
+
+var noModel = fakeForecaster{err: market.Errorf(market.NotFound, "No model is trained for this series.")}
+
+// forecastAfter makes a forecast of the candle after the last one.
+func forecastAfter(series market.Series, last market.Candle) forecast.Forecast {
+	openTime := series.Interval.Next(last.OpenTime)
+	prediction := func(point, halfWidth, up float64) forecast.Prediction {
+		return forecast.Prediction{
+			Point: last.Close * (1 + point/1e4), ProbabilityUp: up,
+			Bands: []forecast.Band{
+				{Level: 0.8, Low: last.Close * (1 - halfWidth/1e4), High: last.Close * (1 + halfWidth/1e4)},
+				{Level: 0.9, Low: last.Close * (1 - 1.4*halfWidth/1e4), High: last.Close * (1 + 1.45*halfWidth/1e4)},
+			}}
+	}
+	return forecast.Forecast{
+		Series: series, AsOf: openTime, OpenTime: openTime, CloseTime: series.Interval.Next(openTime), Last: last.Close,
+		Prediction: prediction(1.2, 26, 0.514),
+		Baselines: []forecast.Baseline{
+			{Name: "price stays", Prediction: forecast.Prediction{Point: last.Close}},
+			{Name: "EWMA", Prediction: prediction(0, 29, 0.5)},
+			{Name: "HAR", Prediction: prediction(0, 27, 0.5)},
+		},
+		Model: forecast.Model{
+			ID: 1, Series: series, TrainedAt: time.Date(2025, time.July, 1, 6, 30, 0, 0, time.UTC),
+			Window: market.TimeRange{Start: time.Date(2023, time.January, 9, 0, 0, 0, 0, time.UTC), End: midnight},
+			Rows:   86_779,
+			Metrics: forecast.Metrics{
+				Fold: market.TimeRange{Start: midnight.AddDate(0, -1, 0), End: midnight},
+				Rows: 2880, PointSkill: 0.0006, HitRate: 0.521, Brier: 0.2489,
+				WidthMetrics: forecast.WidthMetrics{PinballLoss: 3.412,
+					Coverage80: 0.803, Width80: 41.2, Coverage90: 0.904, Width90: 57.9},
+				Baselines: []forecast.BaselineMetrics{
+					{Name: "EWMA", WidthMetrics: forecast.WidthMetrics{PinballLoss: 3.602,
+						Coverage80: 0.815, Width80: 45.0, Coverage90: 0.9, Width90: 61.3}},
+					{Name: "HAR", WidthMetrics: forecast.WidthMetrics{PinballLoss: 3.45,
+						Coverage80: 0.798, Width80: 41.9, Coverage90: 0.899, Width90: 58.8}},
+				},
+			},
+		},
+	}
+}
+
+// month is a history of 30 days of both pairs and a forecast for bitcoin.
+func month() Dependencies {
+	candles := map[market.Series][]market.Candle{bitcoin: randomWalk(bitcoin, 2880), ether: randomWalk(ether, 2880)}
+	last := candles[bitcoin][2879]
+	return Dependencies{History: newHistory(candles), Forecaster: fakeForecaster{forecast: forecastAfter(bitcoin, last)}}
+}
+
+// newHandler serves the dashboard as the service does: behind its policy. The
+// clock stands at five minutes past midnight unless the test brings its own.
+func newHandler(t testing.TB, dependencies Dependencies) http.Handler {
+	t.Helper()
+	if dependencies.Now == nil {
+		dependencies.Now = func() time.Time { return midnight.Add(5 * time.Minute) }
+	}
+	if dependencies.Log == nil {
+		dependencies.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	mux := http.NewServeMux()
+	if err := Register(mux, dependencies); err != nil {
+		t.Fatal(err)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		mux.ServeHTTP(w, r)
+	})
+}

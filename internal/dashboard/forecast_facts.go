@@ -1,0 +1,96 @@
+package dashboard
+
+import "github.com/cryptoboat/cryptoboat/internal/forecast"
+
+// forecastFacts is what a page says of a forecast and of the model behind it.
+type forecastFacts struct {
+	AsOf, ClosesAt string
+	Legend         string   // how the chart draws it
+	Levels         []string // of the bands, narrowest first
+	Rows           []predictionFacts
+	Model          []fact
+	Measured       string // the month the measures are of; empty where there are none
+	Measures       []measureFacts
+}
+
+type predictionFacts struct {
+	Name, Point, Change, ProbabilityUp string
+	Bands                              []string // one for each level
+}
+
+type measureFacts struct{ Name, PinballLoss, Coverage80, Width80, Coverage90, Width90 string }
+
+func newForecastFacts(f forecast.Forecast, decimals int) *forecastFacts {
+	facts := &forecastFacts{AsOf: formatInstant(f.AsOf), ClosesAt: formatInstant(f.CloseTime)}
+	for _, band := range f.Bands {
+		facts.Levels = append(facts.Levels, formatShare(band.Level, 0))
+	}
+	facts.Legend = "the line is its point"
+	if n := len(facts.Levels); n > 0 {
+		facts.Legend += ", the box holds " + facts.Levels[0] + ", the whiskers " + facts.Levels[n-1]
+	}
+	row := func(name string, p forecast.Prediction) predictionFacts {
+		r := predictionFacts{
+			Name:   name,
+			Point:  formatNumber(p.Point, decimals),
+			Change: formatSigned(basisPoints(f.Last, p.Point), 1),
+			// A prediction without bands is a point, which has no probability.
+			ProbabilityUp: noValue,
+		}
+		if len(p.Bands) > 0 {
+			r.ProbabilityUp = formatShare(p.ProbabilityUp, 1)
+		}
+		for _, level := range f.Bands {
+			r.Bands = append(r.Bands, formatBand(p, level.Level, decimals))
+		}
+		return r
+	}
+	facts.Rows = append(facts.Rows, row("Forest", f.Prediction))
+	for _, b := range f.Baselines {
+		facts.Rows = append(facts.Rows, row(b.Name, b.Prediction))
+	}
+	facts.describeModel(f.Model)
+	return facts
+}
+
+func formatBand(p forecast.Prediction, level float64, decimals int) string {
+	for _, band := range p.Bands {
+		if band.Level == level {
+			return formatNumber(band.Low, decimals) + " to " + formatNumber(band.High, decimals)
+		}
+	}
+	return noValue
+}
+
+func (facts *forecastFacts) describeModel(m forecast.Model) {
+	facts.Model = []fact{
+		{"Trained", formatInstant(m.TrainedAt)},
+		{"Learnt from", formatRange(m.Window)},
+		{"Rows", formatCount(m.Rows)},
+	}
+	if m.Metrics.Rows == 0 {
+		return
+	}
+	measured := m.Metrics
+	facts.Measured = formatRange(measured.Fold)
+	facts.Model = append(facts.Model,
+		fact{"Point skill against “price stays”", formatSigned(100*measured.PointSkill, 2) + noBreak + "%"},
+		fact{"Hit rate of the direction", formatShare(measured.HitRate, 1)},
+		fact{"Brier score (a coin: 0.25)", formatNumber(measured.Brier, 4)},
+	)
+	row := func(name string, w forecast.WidthMetrics) {
+		facts.Measures = append(facts.Measures, measureFacts{
+			Name: name, PinballLoss: formatNumber(w.PinballLoss, 3),
+			Coverage80: formatShare(w.Coverage80, 1), Width80: formatNumber(w.Width80, 1),
+			Coverage90: formatShare(w.Coverage90, 1), Width90: formatNumber(w.Width90, 1),
+		})
+	}
+	row("Forest", measured.WidthMetrics)
+	for _, b := range measured.Baselines {
+		row(b.Name, b.WidthMetrics)
+	}
+}
+
+// basisPoints returns the relative change from one price to another in basis
+// points.
+func basisPoints(from, to float64) float64 { return 1e4 * (to/from - 1) }

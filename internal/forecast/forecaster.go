@@ -1,0 +1,239 @@
+package forecast
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/forest"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// CandleReader reads stored candles.
+type CandleReader interface {
+	// Candles returns the candles that open in the range, oldest first, at most
+	// limit of them, rolled up from finer ones where need be.
+	Candles(ctx context.Context, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error)
+	// LatestCandle returns the candle of the series that opened last, or a
+	// NotFound error.
+	LatestCandle(ctx context.Context, series market.Series) (market.Candle, error)
+}
+
+// ModelStore keeps trained models.
+type ModelStore interface {
+	// SaveModel stores a model and returns it with its ID. A model of the same
+	// series and data hash is stored once: that one is returned.
+	SaveModel(ctx context.Context, m Model, content []byte) (Model, error)
+	// NewestModel returns the model of a series with the highest ID, or a
+	// NotFound error.
+	NewestModel(ctx context.Context, series market.Series) (Model, error)
+	// ModelContent returns what was stored under an ID.
+	ModelContent(ctx context.Context, id int64) ([]byte, error)
+}
+
+// Forecaster trains, evaluates and forecasts on stored candles. It is safe for
+// concurrent use.
+type Forecaster struct {
+	candles CandleReader
+	models  ModelStore
+
+	mutex  sync.Mutex
+	loaded map[int64]*model // by ID: the newest of each series asked for
+}
+
+// NewForecaster returns a forecaster on those stores.
+func NewForecaster(candles CandleReader, models ModelStore) *Forecaster {
+	return &Forecaster{candles: candles, models: models, loaded: map[int64]*model{}}
+}
+
+// companion is the pair whose last candles are features of another's: it moves
+// first or at the same time.
+func companion(symbol market.Symbol) market.Symbol {
+	if symbol == "BTCUSDT" {
+		return "ETHUSDT"
+	}
+	return "BTCUSDT"
+}
+
+// Forecast says where the candle that holds the instant at will close, from
+// what was known when it opened. With a zero instant it is the candle after the
+// newest stored one. It returns a NotFound error where no model was trained for
+// the series, and an Unavailable one where the candles before are missing or
+// the model was trained on other features.
+func (f *Forecaster) Forecast(ctx context.Context, series market.Series, at time.Time) (Forecast, error) {
+	record, err := f.models.NewestModel(ctx, series)
+	if err != nil {
+		return Forecast{}, err
+	}
+	m, err := f.load(ctx, record)
+	if err != nil {
+		return Forecast{}, err
+	}
+	open := series.Interval.Floor(at)
+	if at.IsZero() {
+		latest, err := f.candles.LatestCandle(ctx, series)
+		if err != nil {
+			return Forecast{}, err
+		}
+		open = series.Interval.Next(series.Interval.Floor(latest.OpenTime))
+		if !latest.Complete(series.Interval) {
+			open = series.Interval.Floor(latest.OpenTime)
+		}
+	}
+	own, other, err := f.tracks(ctx, series, market.TimeRange{Start: open.Add(-reach(series.Interval)), End: open})
+	if err != nil {
+		return Forecast{}, err
+	}
+	known := own.closedBy(open)
+	if !own.ready(known, open) {
+		return Forecast{}, market.Errorf(market.Unavailable,
+			"the candle of %s that opens at %s cannot be forecast: it takes the %d candles before it, the last of them closed just then",
+			series, open.Format(time.RFC3339), window)
+	}
+	row := make([]float64, len(featureNames))
+	features(row, own, known, other, open)
+	last := own.close[known-1]
+
+	var scratch forest.Distribution
+	o, err := m.predict(row, series.Interval, open, &scratch)
+	if err != nil {
+		return Forecast{}, fmt.Errorf("forecast %s: %w", series, err)
+	}
+	forecast := Forecast{
+		Series: series, AsOf: open, OpenTime: open, CloseTime: series.Interval.Next(open),
+		Last: last, Prediction: o.at(last), Model: record,
+	}
+	for _, name := range baselineNames {
+		forecast.Baselines = append(forecast.Baselines,
+			Baseline{Name: name, Prediction: m.baseline(name, row, series.Interval, open).at(last)})
+	}
+	return forecast, nil
+}
+
+// tracks reads the candles of a series and of its companion.
+func (f *Forecaster) tracks(ctx context.Context, series market.Series, r market.TimeRange) (own, other *track, err error) {
+	candles, err := f.candles.Candles(ctx, series, r, math.MaxInt32)
+	if err != nil {
+		return nil, nil, err
+	}
+	others, err := f.candles.Candles(ctx,
+		market.Series{Symbol: companion(series.Symbol), Interval: series.Interval}, r, math.MaxInt32)
+	if err != nil {
+		return nil, nil, err
+	}
+	return newTrack(series.Interval, candles), newTrack(series.Interval, others), nil
+}
+
+// samples reads every candle that opens in the range and what was known of it.
+func (f *Forecaster) samples(ctx context.Context, series market.Series, r market.TimeRange) (*samples, error) {
+	before := market.TimeRange{Start: r.Start.Add(-reach(series.Interval)), End: r.End}
+	own, other, err := f.tracks(ctx, series, before)
+	if err != nil {
+		return nil, err
+	}
+	return newSamples(own, other, r), nil
+}
+
+// load returns the model of a record, from memory where it was used before.
+func (f *Forecaster) load(ctx context.Context, record Model) (*model, error) {
+	f.mutex.Lock()
+	m := f.loaded[record.ID]
+	f.mutex.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	content, err := f.models.ModelContent(ctx, record.ID)
+	if err != nil {
+		return nil, err
+	}
+	if m, err = decodeModel(content); err != nil {
+		return nil, fmt.Errorf("load model %d: %w", record.ID, err)
+	}
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.loaded[record.ID] = m
+	return m, nil
+}
+
+// Train learns from every closed candle of the series that opens in the range,
+// measures the same training on the newest month it can leave out, and stores
+// the model. Nothing is trained where the newest model has learnt from the very
+// same rows: that one is returned. progress may be nil.
+func (f *Forecaster) Train(
+	ctx context.Context, series market.Series, r market.TimeRange, progress func(done, total int),
+) (trained Model, known bool, err error) {
+	s, err := f.samples(ctx, series, r)
+	if err != nil {
+		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
+	}
+	if s.len() < fewestSamples {
+		return Model{}, false, tooFew(series, s.len())
+	}
+	hash := s.hash(forestSettings)
+	newest, err := f.models.NewestModel(ctx, series)
+	switch {
+	case err == nil && newest.DataHash == hash:
+		return newest, true, nil
+	case err != nil && market.ErrorCode(err) != market.NotFound:
+		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
+	}
+	end := series.Interval.Next(s.opens[s.len()-1])
+	fold := market.TimeRange{Start: end.AddDate(0, -1, 0), End: end}
+	if s.before(fold.Start).len() < fewestSamples {
+		fold.Start = s.opens[s.len()/2]
+	}
+	var metrics Metrics
+	if past := s.before(fold.Start); past.len() >= fewestSamples {
+		m, err := fit(ctx, past, step(progress, 0, 2))
+		if err != nil {
+			return Model{}, false, fmt.Errorf("train %s: %w", series, err)
+		}
+		measured, err := m.measure(s.since(fold.Start))
+		if err != nil {
+			return Model{}, false, fmt.Errorf("train %s: %w", series, err)
+		}
+		metrics = measured.metrics(fold)
+	}
+	m, err := fit(ctx, s, step(progress, 1, 2))
+	if err != nil {
+		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
+	}
+	content, err := m.encode()
+	if err != nil {
+		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
+	}
+	trained, err = f.models.SaveModel(ctx, Model{
+		Series: series, Window: market.TimeRange{Start: s.opens[0], End: end}, Rows: s.len(),
+		DataHash: hash, Features: modelFeatures(), Metrics: metrics,
+	}, content)
+	if err != nil {
+		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
+	}
+	return trained, false, nil
+}
+
+func tooFew(series market.Series, rows int) error {
+	return market.Errorf(market.Unavailable,
+		"%d usable candles of %s are too few to train on: at least %d are needed, each with the %d candles before it",
+		rows, series, fewestSamples, window)
+}
+
+// Evaluate forecasts every candle of the series that opens in the range, walking
+// forward a calendar month at a time: each month by a model that was trained on
+// nothing but candles closed before it, back to history. month is called with
+// the metrics of each; those of the whole range are returned.
+func (f *Forecaster) Evaluate(
+	ctx context.Context, series market.Series, history time.Time, r market.TimeRange, month func(Metrics),
+) (Metrics, error) {
+	s, err := f.samples(ctx, series, market.TimeRange{Start: history, End: r.End})
+	if err != nil {
+		return Metrics{}, fmt.Errorf("evaluate %s: %w", series, err)
+	}
+	metrics, err := walkForward(ctx, s, r, month)
+	if err != nil {
+		return Metrics{}, fmt.Errorf("evaluate %s: %w", series, err)
+	}
+	return metrics, nil
+}

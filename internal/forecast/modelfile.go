@@ -1,0 +1,101 @@
+package forecast
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/cryptoboat/cryptoboat/internal/forest"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// A model file is the magic, the format version, the length of a JSON header,
+// the header, the forest in its own format, and the SHA-256 of all of that.
+const (
+	magic         = "CBMODEL\n"
+	formatVersion = 1
+	prefixLength  = len(magic) + 4 + 4
+)
+
+// header is what a model file holds besides the forest.
+type header struct {
+	Features  []string             `json:"features"`
+	HAR       *har                 `json:"har"`
+	Quantiles []float64            `json:"quantiles"`
+	Levels    []float64            `json:"levels"`
+	Residuals map[string][]float64 `json:"residuals"` // encoding/json sorts the keys
+}
+
+// encode returns the model's file; equal models give equal bytes.
+func (m *model) encode() ([]byte, error) {
+	head, err := json.Marshal(header{modelFeatures(), m.har, quantileLevels, m.levels, m.residuals})
+	if err != nil {
+		return nil, fmt.Errorf("encode the model: %w", err)
+	}
+	trees, err := m.forest.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("encode the forest: %w", err)
+	}
+	file := []byte(magic)
+	file = binary.LittleEndian.AppendUint32(file, formatVersion)
+	file = binary.LittleEndian.AppendUint32(file, uint32(len(head)))
+	file = append(file, head...)
+	file = append(file, trees...)
+	checksum := sha256.Sum256(file)
+	return append(file, checksum[:]...), nil
+}
+
+// decodeModel reads a model's file. A damaged one, and one that was trained on
+// other features than those computed now, is refused with an Unavailable error:
+// it takes a training to mend either.
+func decodeModel(file []byte) (*model, error) {
+	damaged := func(what string) error {
+		return market.Errorf(market.Unavailable, "the model file is damaged (%s): train again", what)
+	}
+	if len(file) < prefixLength+sha256.Size || string(file[:len(magic)]) != magic {
+		return nil, damaged("it does not begin like one")
+	}
+	body, checksum := file[:len(file)-sha256.Size], file[len(file)-sha256.Size:]
+	if actual := sha256.Sum256(body); !bytes.Equal(actual[:], checksum) {
+		return nil, damaged("its checksum is wrong")
+	}
+	if version := binary.LittleEndian.Uint32(body[len(magic):]); version != formatVersion {
+		return nil, market.Errorf(market.Unavailable,
+			"the model file has format %d, this release reads %d: train again", version, formatVersion)
+	}
+	length := binary.LittleEndian.Uint32(body[len(magic)+4:])
+	rest := body[prefixLength:]
+	if uint64(length) > uint64(len(rest)) {
+		return nil, damaged("its header is cut off")
+	}
+	var head header
+	if err := json.Unmarshal(rest[:length], &head); err != nil {
+		return nil, damaged("its header cannot be read")
+	}
+	if !slices.Equal(head.Features, modelFeatures()) || !slices.Equal(head.Quantiles, quantileLevels) {
+		return nil, market.Errorf(market.Unavailable,
+			"the model was trained on other features than this release computes: train again")
+	}
+	if head.HAR == nil || len(head.HAR.Coefficients) != len(harRegressors)+1 || len(head.HAR.Profile) == 0 {
+		return nil, damaged("its HAR model is not whole")
+	}
+	if len(head.Levels) != len(quantileLevels) {
+		return nil, damaged("its calibration is not whole")
+	}
+	for _, name := range baselineNames {
+		if len(head.Residuals[name]) != len(quantileLevels) {
+			return nil, damaged("the baselines are not whole")
+		}
+	}
+	m := &model{har: head.HAR, levels: head.Levels, residuals: head.Residuals, forest: new(forest.Forest)}
+	if err := m.forest.UnmarshalBinary(rest[length:]); err != nil {
+		return nil, damaged(err.Error())
+	}
+	if !slices.Equal(m.forest.Names(), modelFeatures()) {
+		return nil, damaged("its forest has other features")
+	}
+	return m, nil
+}
