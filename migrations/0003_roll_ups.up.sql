@@ -11,17 +11,19 @@
 DO $migration$
 DECLARE
     community constant boolean := current_setting('timescaledb.license') = 'timescale';
-    -- A column that one part lacks is unknown for the whole, not smaller.
+    -- Sums are decimal, as the exchange's own are: they come out the same in
+    -- whatever order rows are read, and equal the delivered coarser candle. A
+    -- column that one part lacks is unknown for the whole, not smaller.
     aggregates constant text := $sql$
         first(open, open_time) AS open,
         max(high) AS high,
         min(low) AS low,
         last(close, open_time) AS close,
-        sum(volume) AS volume,
-        CASE WHEN count(quote_volume) = count(*) THEN sum(quote_volume) END AS quote_volume,
+        sum(volume::numeric)::double precision AS volume,
+        CASE WHEN count(quote_volume) = count(*) THEN sum(quote_volume::numeric)::double precision END AS quote_volume,
         CASE WHEN count(trades) = count(*) THEN sum(trades)::bigint END AS trades,
-        CASE WHEN count(taker_buy_volume) = count(*) THEN sum(taker_buy_volume) END AS taker_buy_volume,
-        CASE WHEN count(taker_buy_quote_volume) = count(*) THEN sum(taker_buy_quote_volume) END AS taker_buy_quote_volume$sql$;
+        CASE WHEN count(taker_buy_volume) = count(*) THEN sum(taker_buy_volume::numeric)::double precision END AS taker_buy_volume,
+        CASE WHEN count(taker_buy_quote_volume) = count(*) THEN sum(taker_buy_quote_volume::numeric)::double precision END AS taker_buy_quote_volume$sql$;
     level record;
     definition text;
 BEGIN

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -296,7 +297,7 @@ func TestEveryOperationEndsInDocumentedProblems(t *testing.T) {
 			change func(*fakeService)
 			status int
 		}{
-			{"internal error", func(f *fakeService) { f.err = errors(secret) }, 500},
+			{"internal error", func(f *fakeService) { f.err = errors.New(secret) }, 500},
 			{"unavailable", func(f *fakeService) { f.err = market.Errorf(market.Unavailable, "no model yet") }, 503},
 			{"cancelled inside", func(f *fakeService) { f.err = context.Canceled }, 500},
 			{"panic", func(f *fakeService) { f.panics = secret }, 500},
@@ -324,7 +325,3 @@ func TestEveryOperationEndsInDocumentedProblems(t *testing.T) {
 		}
 	})
 }
-
-type errors string
-
-func (e errors) Error() string { return string(e) }

@@ -34,7 +34,8 @@ type CandleReader interface {
 	Close() error
 }
 
-// CandleWriter stores candles for good.
+// CandleWriter stores candles for good. Its methods are called for several
+// series at once.
 type CandleWriter interface {
 	// WriteCandles stores what the opened reader yields until io.EOF in one
 	// transaction and says what changed. Any other error from the reader rolls
