@@ -158,8 +158,8 @@ func (f *Forecaster) load(ctx context.Context, record Model) (*model, error) {
 }
 
 // Train learns from every closed candle of the series that opens in the range,
-// measures the same training on the newest month it can leave out, and stores
-// the model. Nothing is trained where the newest model has learnt from the very
+// measures the same training on the newest month where it can do without, and
+// stores the model. Nothing is trained where the newest model has learnt from the very
 // same rows: that one is returned. progress may be nil.
 func (f *Forecaster) Train(
 	ctx context.Context, series market.Series, r market.TimeRange, progress func(done, total int),
@@ -168,8 +168,8 @@ func (f *Forecaster) Train(
 	if err != nil {
 		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
 	}
-	if s.len() < fewestSamples {
-		return Model{}, false, tooFew(series, s.len())
+	if err := enough(s); err != nil {
+		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
 	}
 	hash := s.hash(forestSettings)
 	newest, err := f.models.NewestModel(ctx, series)
@@ -181,11 +181,8 @@ func (f *Forecaster) Train(
 	}
 	end := series.Interval.Next(s.opens[s.len()-1])
 	fold := market.TimeRange{Start: end.AddDate(0, -1, 0), End: end}
-	if s.before(fold.Start).len() < fewestSamples {
-		fold.Start = s.opens[s.len()/2]
-	}
 	var metrics Metrics
-	if past := s.before(fold.Start); past.len() >= fewestSamples {
+	if past := s.before(fold.Start); enough(past) == nil {
 		m, err := fit(ctx, past, step(progress, 0, 2))
 		if err != nil {
 			return Model{}, false, fmt.Errorf("train %s: %w", series, err)
@@ -212,12 +209,6 @@ func (f *Forecaster) Train(
 		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
 	}
 	return trained, false, nil
-}
-
-func tooFew(series market.Series, rows int) error {
-	return market.Errorf(market.Unavailable,
-		"%d usable candles of %s are too few to train on: at least %d are needed, each with the %d candles before it",
-		rows, series, fewestSamples, window)
 }
 
 // Evaluate forecasts every candle of the series that opens in the range, walking

@@ -34,6 +34,16 @@ var forestSettings = forest.Settings{
 // fewestSamples is what a training needs at the least.
 const fewestSamples = 2000
 
+// enough returns an Unavailable error for samples too few to train on.
+func enough(s *samples) error {
+	if s.len() >= fewestSamples {
+		return nil
+	}
+	return market.Errorf(market.Unavailable,
+		"%d usable candles are too few to train on: it takes %d, each with the %d candles before it",
+		s.len(), fewestSamples, window)
+}
+
 // model is what a training makes: the HAR model, the forest whose target is in
 // units of the HAR width, and what sets their quantiles right.
 type model struct {
@@ -55,13 +65,16 @@ var baselineNames = []string{priceStays, ewma, harName}
 // fit trains a model: the HAR model, the forest on what it leaves, and the
 // calibration of the forest's quantiles. progress may be nil.
 func fit(ctx context.Context, s *samples, progress func(done, total int)) (*model, error) {
+	if err := enough(s); err != nil {
+		return nil, err
+	}
 	h, err := fitHAR(s)
 	if err != nil {
 		return nil, err
 	}
 	m := &model{har: h, residuals: map[string][]float64{}, levels: slices.Clone(quantileLevels)}
 	recent := s.since(s.opens[s.len()-1].AddDate(0, 0, -recentDays))
-	if past := s.before(recent.opens[0]); past.len() >= fewestSamples {
+	if past := s.before(recent.opens[0]); enough(past) == nil {
 		if m.forest, err = trainForest(ctx, h, past, step(progress, 0, 2)); err != nil {
 			return nil, err
 		}

@@ -81,7 +81,7 @@ func TestCuts(t *testing.T) {
 	for i := range uniform {
 		uniform[i] = float64(i)
 	}
-	zeros := slices.Concat(uniform[:100], slices.Repeat([]float64{100}, 300), uniform[101:200])
+	hundreds := slices.Concat(uniform[:100], slices.Repeat([]float64{100}, 300), uniform[101:200])
 	tests := []struct {
 		name   string
 		values []float64
@@ -93,7 +93,7 @@ func TestCuts(t *testing.T) {
 		{"equal values", []float64{7, 7, 7}, 4, []int{}},
 		{"as many distinct values as groups", []float64{1, 2, 2, 3, 4, 4}, 4, []int{1, 3, 4}},
 		{"evenly spread", uniform, 4, []int{250, 500, 750}},
-		{"a heavy value has its own group", zeros, 5, []int{100, 400}},
+		{"a heavy value has its own group", hundreds, 5, []int{99, 100, 400}},
 		{"heavy first value", slices.Concat(make([]float64, 900), uniform[1:100]), 4, []int{900}},
 		{"heavy last value", slices.Concat(uniform[:100], slices.Repeat([]float64{5000}, 900)), 4, []int{100}},
 	}

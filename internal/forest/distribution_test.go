@@ -32,9 +32,10 @@ func (f *Forest) exact(d dataset) func(row []float64) []float64 {
 }
 
 // The predicted mean must be the exact one, and the exact probability of each
-// predicted quantile within 0.4 percentage points of what it should be.
+// predicted quantile within half of the largest bin's, which is 1.2 %, of what
+// it should be.
 func TestDistributionIsNearTheExactOne(t *testing.T) {
-	const bound = 0.004
+	const bound = 0.006
 	d := newDataset(1, 20_000, 5, weakSignal)
 	f := d.train(t, Settings{Trees: 30, MaxDepth: 12, MinLeafRows: 200, RowShare: 1, ColumnShare: 0.4, Seed: 1})
 	exact := f.exact(d)

@@ -67,7 +67,6 @@ func TestIntervalsAreCalibrated(t *testing.T) {
 		}
 		for group, tolerance := range []float64{0.01, 0.02, 0.02, 0.02} {
 			coverage := covered[group] / rows[group]
-			t.Logf("group %d: the %v interval covers %.4f", group, interval, coverage)
 			if math.Abs(coverage-interval) > tolerance {
 				t.Errorf("group %d: the %v interval covers %.4f", group, interval, coverage)
 			}
@@ -75,20 +74,28 @@ func TestIntervalsAreCalibrated(t *testing.T) {
 	}
 }
 
+// Of the rows with a predicted probability, as many must turn out to be above.
 func TestAboveIsCalibrated(t *testing.T) {
 	target := func(row []float64, random *rand.Rand) float64 { return row[0] + random.NormFloat64() }
-	f := newDataset(1, 40_000, 2, target).train(t,
-		Settings{Trees: 40, MaxDepth: 12, MinLeafRows: 200, RowShare: 0.5, ColumnShare: 1, Seed: 1})
-	random := rand.New(rand.NewPCG(3, 0))
-	for _, x := range []float64{-1.5, -0.5, 0, 0.5, 1.5} {
-		const points = 50
-		got := 0.0
-		for range points {
-			got += f.mustPredict(t, []float64{x, random.NormFloat64()}).Above(0) / points
+	f := newDataset(1, 60_000, 3, target).train(t,
+		Settings{Trees: 50, MaxDepth: 12, MinLeafRows: 200, RowShare: 0.5, ColumnShare: 1, Seed: 1})
+	unseen := newDataset(2, 40_000, 3, target)
+	var rows, predicted, observed [10]float64
+	for i, value := range unseen.target {
+		above := f.mustPredict(t, unseen.row(i)).Above(0.5)
+		tenth := min(int(10*above), 9)
+		rows[tenth]++
+		predicted[tenth] += above
+		if value > 0.5 {
+			observed[tenth]++
 		}
-		want := math.Erfc(-x/math.Sqrt2) / 2 // the target's mean is x
-		if math.Abs(got-want) > 0.02 {
-			t.Errorf("mean %v: the probability above 0 is %.3f, want %.3f", x, got, want)
+	}
+	for tenth, n := range rows {
+		if n < 1000 {
+			t.Fatalf("only %v rows are in tenth %d", n, tenth)
+		}
+		if difference := (observed[tenth] - predicted[tenth]) / n; math.Abs(difference) > 0.03 {
+			t.Errorf("tenth %d: of a share of %.3f that is predicted, %.3f is above", tenth, predicted[tenth]/n, observed[tenth]/n)
 		}
 	}
 }
