@@ -92,10 +92,11 @@ var (
 
 // candleAt is a candle with every field, none of them round.
 func candleAt(open time.Time, k int) market.Candle {
-	price := 61234.56 + float64(k)*0.07
+	cents := 6123456 + 7*k
+	price := func(cents int) float64 { return float64(cents) / 100 }
 	return market.Candle{
-		OpenTime: open, Open: price, High: price + 12.34, Low: price - 9.87, Close: price + 1.01,
-		Volume: 123.45678 + float64(k)/1e5, QuoteVolume: market.Some(7561234.1234567 + float64(k)),
+		OpenTime: open, Open: price(cents), High: price(cents + 1234), Low: price(cents - 987), Close: price(cents + 101),
+		Volume: float64(12345678+k) / 1e5, QuoteVolume: market.Some(7561234.1234567 + float64(k)),
 		Trades: market.Some(int64(4321 + k)), TakerBuyVolume: market.Some(61.00001),
 		TakerBuyQuoteVolume: market.Some(3735308.22), Source: market.Minute15, Parts: 1,
 	}

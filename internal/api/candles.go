@@ -30,6 +30,7 @@ type candlesOutput struct {
 	ContentType string `header:"Content-Type" hidden:"true"`
 	Link        string `header:"Link" doc:"Where there is a next page: its address, with rel=\"next\"."`
 	Vary        string `header:"Vary" hidden:"true"`
+	Length      int    `header:"Content-Length" hidden:"true"`
 	Body        []byte
 }
 
@@ -194,6 +195,7 @@ func candlesAnswer(input *candlesInput, series market.Series, candles []market.C
 	} else {
 		output.Body = appendPage(nil, series, candles, nextText)
 	}
+	output.Length = len(output.Body)
 	return output, nil
 }
 

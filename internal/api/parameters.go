@@ -118,7 +118,7 @@ func (c *cursor) UnmarshalText(text []byte) error {
 
 // Schema describes the parameter, for Huma.
 func (cursor) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeString, Examples: []any{"AAABjfelYAA"}}
+	return &huma.Schema{Type: huma.TypeString}
 }
 
 // strictQuery refuses what Huma would pass over in silence: a query that cannot

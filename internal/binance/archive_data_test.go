@@ -96,7 +96,7 @@ func (r *roundTrip) file(t *testing.T, file history.CandleFile) (rows int) {
 	defer reader.Close()
 	for texts := zipLines(t, file.Name); ; rows++ {
 		candle, err := reader.Next()
-		if more := texts.Scan(); more != (err == nil) {
+		if more := texts.Scan(); more != (err == nil) || err != nil && err != io.EOF {
 			t.Fatalf("%s: row %d is %v, error %v", file.Name, rows+1, candle, err)
 		}
 		if err == io.EOF {

@@ -40,7 +40,7 @@ func (f *Forest) MarshalBinary() ([]byte, error) {
 	if len(f.roots) == 0 {
 		return nil, errors.New("writing a forest: it is empty, train or read one first")
 	}
-	data := appendHeader(nil, f.names, f.grid, len(f.roots))
+	data := appendHeader(nil, f.names, f.grid, uint32(len(f.roots)))
 	for _, root := range f.roots {
 		data = f.appendBranch(data, root)
 	}
@@ -59,7 +59,7 @@ func (f *Forest) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-func appendHeader(data []byte, names []string, grid targetGrid, trees int) []byte {
+func appendHeader(data []byte, names []string, grid targetGrid, trees uint32) []byte {
 	data = append(data, fileMagic...)
 	data = binary.LittleEndian.AppendUint16(data, fileVersion)
 	data = binary.LittleEndian.AppendUint32(data, uint32(len(names)))
@@ -72,7 +72,7 @@ func appendHeader(data []byte, names []string, grid targetGrid, trees int) []byt
 		data = appendFloat64(data, grid.lowest[bin])
 		data = appendFloat64(data, grid.highest[bin])
 	}
-	return binary.LittleEndian.AppendUint32(data, uint32(trees))
+	return binary.LittleEndian.AppendUint32(data, trees)
 }
 
 func (f *Forest) appendBranch(data []byte, reference int32) []byte {

@@ -213,7 +213,7 @@ func newForest(names []string, grid targetGrid, trees []tree) (*Forest, error) {
 		leaves += len(t.leaves)
 		counts += len(t.counts)
 	}
-	if leaves > math.MaxInt32 || counts > math.MaxUint32 {
+	if leaves > math.MaxInt32 || uint64(counts) > math.MaxUint32 {
 		return nil, fmt.Errorf("training a forest: %d leaves are too many to keep, raise MinLeafRows or lower Trees", leaves)
 	}
 	f := &Forest{

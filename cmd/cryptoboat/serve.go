@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/api"
+	"github.com/cryptoboat/cryptoboat/internal/dashboard"
+	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/timescale"
+)
+
+// Limits on a connection: no request here takes long to send, and the largest
+// answer is a few hundred kilobytes.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 30 * time.Second
+	writeTimeout  = 60 * time.Second
+	idleTimeout   = 2 * time.Minute
+	// shutdownTimeout is what requests in flight are given to end.
+	shutdownTimeout = 5 * time.Second
+)
+
+func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
+	address := flags.String("listen", "127.0.0.1:8080", "address to serve on")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(e.errors, nil))
+	database, err := openDatabase(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	status, err := database.SchemaStatus(ctx)
+	if err != nil {
+		return err
+	}
+	if status.Dirty || status.Version != status.Newest {
+		return fmt.Errorf("the schema is at %d of %d: run cryptoboat migrate up first", status.Version, status.Newest)
+	}
+	handler, err := newHandler(database, logger)
+	if err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", *address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", *address, err)
+	}
+	fmt.Fprintf(e.out, "CryptoBoat serves on http://%s\n", publicAddress(listener.Addr()))
+	return serve(ctx, listener, handler, logger)
+}
+
+// newHandler puts the API and the pages on one mux behind one middleware.
+func newHandler(database *timescale.Database, logger *slog.Logger) (http.Handler, error) {
+	forecaster := forecast.NewForecaster(database, database)
+	mux := http.NewServeMux()
+	err := api.Register(mux, api.Dependencies{History: database, Forecaster: forecaster, Database: database})
+	if err != nil {
+		return nil, err
+	}
+	err = dashboard.Register(mux, dashboard.Dependencies{
+		History: database, Forecaster: forecaster, Now: time.Now, Log: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.Wrap(mux, logger), nil
+}
+
+// serve answers requests until ctx ends, then lets those in flight finish.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, logger *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		// ctx has ended, which must not end the requests in flight.
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		stopped <- server.Shutdown(grace)
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	if err := <-stopped; err != nil {
+		return fmt.Errorf("stop serving: %w", err)
+	}
+	return nil
+}
+
+// publicAddress is what a person on this machine types.
+func publicAddress(address net.Addr) string {
+	host, port, err := net.SplitHostPort(address.String())
+	if err != nil {
+		return address.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
