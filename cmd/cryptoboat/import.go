@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -41,9 +42,6 @@ func runImport(ctx context.Context, e environment, flags *flag.FlagSet, argument
 	if err != nil {
 		return err
 	}
-	if len(files) == 0 {
-		return market.Errorf(market.Invalid, "no candle files were found, %d others were ignored", len(ignored))
-	}
 	database, err := openDatabase(ctx, e)
 	if err != nil {
 		return err
@@ -57,6 +55,9 @@ func runImport(ctx context.Context, e environment, flags *flag.FlagSet, argument
 	bar := newProgress(e.errors, fmt.Sprintf("import of %d files", len(files)), total/1024, "KiB")
 	summary, err := history.Import(ctx, files, database, importWorkers, func(file history.FileReport) {
 		done += file.Bytes
+		if errors.Is(file.Err, context.Canceled) {
+			return // stopped, not refused: the summary counts it
+		}
 		if file.Err != nil || *verbose || file.Corrected > 0 {
 			bar.clear()
 			printFileReport(e.out, file)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cryptoboat/cryptoboat/internal/history"
@@ -19,9 +20,11 @@ import (
 const checksumSuffix = ".CHECKSUM"
 
 // FindArchives returns the candle files among paths, in the order of paths. A
-// folder is walked to its leaves in lexical order and gives the zips and CSVs
-// that are named like Binance's klines (SYMBOL-INTERVAL-YYYY-MM, or with a day
-// -DD); what else it holds is returned as ignored. A file named outright must
+// folder is walked to its leaves and gives the zips and CSVs that are named like
+// Binance's klines (SYMBOL-INTERVAL-YYYY-MM, or with a day -DD), in lexical
+// order, but those of a month before those of a day: where they differ, it is
+// the monthly file that was not replaced when the exchange corrected itself.
+// What else the folder holds is returned as ignored. A file named outright must
 // be a zip or a CSV, of any name where series says what it holds. The zero
 // series takes the series from the names alone.
 //
@@ -65,6 +68,13 @@ var otherMarkets = map[string]bool{"futures": true, "option": true}
 
 func (f *finder) walk(folder string) error {
 	// A trailing separator makes a link to a folder count as the folder.
+	begin := len(f.files)
+	// The name of a day's file has a dash more than that of a month's.
+	defer func() {
+		slices.SortStableFunc(f.files[begin:], func(a, b history.CandleFile) int {
+			return strings.Count(filepath.Base(a.Name), "-") - strings.Count(filepath.Base(b.Name), "-")
+		})
+	}()
 	err := filepath.WalkDir(folder+string(filepath.Separator), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err

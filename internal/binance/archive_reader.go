@@ -20,6 +20,7 @@ type archiveReader struct {
 	close func() error
 	name  archiveName
 	row   rowDecoder
+	now   time.Time // when reading began
 
 	line      int // the last one read, from 1
 	blankLine int // the first blank one since the last row, or 0
@@ -36,6 +37,7 @@ func newArchiveReader(rows io.Reader, name archiveName) *archiveReader {
 		close: func() error { return nil },
 		name:  name,
 		row:   rowDecoder{interval: name.series.Interval},
+		now:   time.Now(),
 	}
 }
 
@@ -104,11 +106,14 @@ func (r *archiveReader) readRow() ([]byte, error) {
 }
 
 // checkPlace says what is wrong with a row of that open time where it stands:
-// outside the period of the file's name, repeated, out of order, or so close
+// outside the period of the file's name, not closed yet, repeated, out of order, or so close
 // to the row before that the file must be of a finer interval.
 func (r *archiveReader) checkPlace(open time.Time) error {
 	if period := r.name.period; !period.Empty() && !period.Contains(open) {
 		return fmt.Errorf("opens at %s, outside the period of the file's name", instant(open))
+	}
+	if closes := r.row.interval.Next(open); closes.After(r.now) {
+		return fmt.Errorf("closes at %s, which is still to come: remove the row of the open candle", instant(closes))
 	}
 	if r.lastLine == 0 {
 		return nil

@@ -88,10 +88,10 @@ func TestFindArchivesWalksFolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"spot/daily/klines/ETHUSDT/1m/ETHUSDT-1m-2024-01-31.csv ETHUSDT 1m",
 		"spot/monthly/klines/BTCUSDT/15m/BTCUSDT-15m-2024-01.zip BTCUSDT 15m",
 		"spot/monthly/klines/BTCUSDT/15m/BTCUSDT-15m-2024-02.zip BTCUSDT 15m",
 		"spot/monthly/klines/BTCUSDT/1mo/BTCUSDT-1mo-2024-01.zip BTCUSDT 1M",
+		"spot/daily/klines/ETHUSDT/1m/ETHUSDT-1m-2024-01-31.csv ETHUSDT 1m",
 	}
 	if got := names(files, folder); !slices.Equal(got, want) {
 		t.Errorf("files\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

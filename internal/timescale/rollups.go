@@ -2,9 +2,12 @@ package timescale
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
@@ -56,12 +59,30 @@ func (d *Database) RefreshRollUps(ctx context.Context, series market.Series, tou
 	if err != nil || !community {
 		return err
 	}
+	connection, err := d.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("refresh roll-ups: %w", err)
+	}
+	defer connection.Release()
+	// One refresh at a time: two that overlap fail or, worse, skip a range that
+	// the other has not finished. The lock goes with the connection.
+	if _, err := connection.Exec(ctx, `SELECT pg_advisory_lock(hashtextextended('refresh roll-ups', 0))`); err != nil {
+		return fmt.Errorf("refresh roll-ups: %w", err)
+	}
+	refreshErr := refreshAggregates(ctx, connection.Conn(), series.Interval, touched)
+	if _, err := connection.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock_all()`); err != nil {
+		return errors.Join(refreshErr, connection.Conn().Close(context.WithoutCancel(ctx)))
+	}
+	return refreshErr
+}
+
+func refreshAggregates(ctx context.Context, connection *pgx.Conn, source market.Interval, touched market.TimeRange) error {
 	for _, r := range rollUps {
-		if !r.aggregated || r.interval != series.Interval && !series.Interval.Divides(r.interval) {
+		if !r.aggregated || r.interval != source && !source.Divides(r.interval) {
 			continue
 		}
 		buckets := bucketRange(r.interval, touched)
-		_, err := d.pool.Exec(ctx, `CALL refresh_continuous_aggregate($1::text::regclass, $2::timestamptz, $3::timestamptz)`,
+		_, err := connection.Exec(ctx, `CALL refresh_continuous_aggregate($1::text::regclass, $2::timestamptz, $3::timestamptz)`,
 			r.relation, buckets.Start, buckets.End)
 		if err != nil {
 			return fmt.Errorf("refresh %s from %s to %s: %w", r.relation,

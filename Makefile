@@ -1,0 +1,83 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# A linter is run at a pinned version, without becoming a dependency.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.0
+
+# Where serve and demo listen.
+LISTEN ?= 127.0.0.1:8080
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+.PHONY: demo
+demo: ## Import DATA, train, and serve on http://localhost:8080 (make demo DATA=../shared/data)
+	@scripts/demo "$(DATA)" "$(LISTEN)"
+
+.PHONY: build
+build: assets ## Build bin/cryptoboat
+	@go build -trimpath -o bin/cryptoboat ./cmd/cryptoboat
+
+.PHONY: assets
+assets: ## Fetch the browser code that is built into the binary
+	@scripts/assets
+
+.PHONY: up
+up: ## Start the database
+	@scripts/database start
+
+.PHONY: down
+down: ## Stop the database; its data stay
+	@scripts/database stop
+
+.PHONY: serve
+serve: build up ## Serve what the database holds
+	@export CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)"; \
+	bin/cryptoboat migrate up; \
+	exec bin/cryptoboat serve -listen $(LISTEN)
+
+# TESTFLAGS=-run=... narrows a run; PACKAGES names packages.
+PACKAGES ?= ./...
+TESTFLAGS ?=
+
+.PHONY: test
+test: assets browser up ## Run every test on a real database
+	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test $(TESTFLAGS) $(PACKAGES)
+
+.PHONY: test-race
+test-race: assets browser up
+	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test -race $(TESTFLAGS) $(PACKAGES)
+
+.PHONY: browser
+browser:
+	@scripts/browser
+
+.PHONY: check
+check: check-format check-generated lint test-race ## Check format, vet, lint, generated files, and test with -race
+
+.PHONY: check-format
+check-format:
+	@unformatted="$$(gofmt -l cmd internal charts migrations)"; \
+	if [[ -n $$unformatted ]]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: check-generated
+check-generated: assets
+	@go mod verify >/dev/null
+	@go mod tidy -diff
+	@go run ./cmd/cryptoboat openapi | diff -u openapi/openapi.yaml - || { echo "openapi/openapi.yaml is stale: make generate"; exit 1; }
+
+.PHONY: lint
+lint: assets
+	@go vet ./...
+	@go run $(STATICCHECK) ./...
+
+.PHONY: generate
+generate: assets ## Write openapi/openapi.yaml from the code
+	@go run ./cmd/cryptoboat openapi > openapi/openapi.yaml.new
+	@mv openapi/openapi.yaml.new openapi/openapi.yaml
+
+.PHONY: bench
+bench: assets up ## Measure import, training and serving, each as a ratio in one run
+	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" scripts/bench
