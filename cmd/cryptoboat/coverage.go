@@ -13,7 +13,7 @@ import (
 
 func runCoverage(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	longest := flags.Int("holes", 10, "list at most so many holes of a series, the newest ones; -1 for all")
-	if err := flags.Parse(arguments); err != nil {
+	if err := parse(flags, arguments); err != nil {
 		return err
 	}
 	database, err := openDatabase(ctx, e)

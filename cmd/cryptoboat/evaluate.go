@@ -16,7 +16,7 @@ func runEvaluate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 	learn := addTimeFlag(flags, "learn-from", listing, "learn from no candle that opened before")
 	from := addTimeFlag(flags, "from", time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC), "first candle to forecast")
 	to := addTimeFlag(flags, "to", time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC), "end of the candles to forecast, exclusive")
-	if err := flags.Parse(arguments); err != nil {
+	if err := parse(flags, arguments); err != nil {
 		return err
 	}
 	symbols, err := parseSymbols(flags.Args())

@@ -21,15 +21,15 @@ func runImport(ctx context.Context, e environment, flags *flag.FlagSet, argument
 	symbolName := flags.String("symbol", "", "symbol of files whose names do not say it, such as BTCUSDT")
 	interval := addIntervalFlag(flags, "")
 	verbose := flags.Bool("v", false, "print a line for every file, not only for those that changed something")
-	if err := flags.Parse(arguments); err != nil {
+	if err := parse(flags, arguments); err != nil {
 		return err
 	}
 	if flags.NArg() == 0 {
-		return fmt.Errorf("name the files or folders to import: %w", errUsage)
+		return fmt.Errorf("name the files or folders to import; %w", errUsage)
 	}
 	var series market.Series
 	if (*symbolName == "") != (*interval == "") {
-		return fmt.Errorf("-symbol and -interval go together: %w", errUsage)
+		return fmt.Errorf("-symbol and -interval go together; %w", errUsage)
 	}
 	if *symbolName != "" {
 		symbol, err := market.ParseSymbol(*symbolName)

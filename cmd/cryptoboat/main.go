@@ -66,13 +66,16 @@ func run(ctx context.Context, e environment, arguments []string) int {
 		if c.name != arguments[0] {
 			continue
 		}
+		// Errors are printed in one place, so the flags keep quiet.
 		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-		flags.SetOutput(e.errors)
-		flags.Usage = func() {
-			fmt.Fprintf(e.errors, "%s\n\nUsage: cryptoboat %s [flags] %s\n", c.purpose, c.name, c.synopsis)
-			flags.PrintDefaults()
-		}
+		flags.SetOutput(io.Discard)
 		err := c.run(ctx, e, flags, arguments[1:])
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintf(e.out, "cryptoboat %s: %s\n\nUsage: cryptoboat %s [flags] %s\n", c.name, c.purpose, c.name, c.synopsis)
+			flags.SetOutput(e.out)
+			flags.PrintDefaults()
+			return 0
+		}
 		return report(e, c.name, err)
 	}
 	fmt.Fprintf(e.errors, "cryptoboat: there is no %q\n\n", arguments[0])
@@ -82,7 +85,7 @@ func run(ctx context.Context, e environment, arguments []string) int {
 
 func report(e environment, name string, err error) int {
 	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
+	case err == nil:
 		return 0
 	case errors.Is(err, errReported):
 		return 1
@@ -102,7 +105,16 @@ func report(e environment, name string, err error) int {
 }
 
 // errUsage marks words on the command line that cannot be understood.
-var errUsage = errors.New("see cryptoboat help")
+var errUsage = errors.New("-h says how")
+
+// parse reads a sub-command's flags.
+func parse(flags *flag.FlagSet, arguments []string) error {
+	err := flags.Parse(arguments)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		return fmt.Errorf("%w; %w", err, errUsage)
+	}
+	return err
+}
 
 func usage(w io.Writer) {
 	fmt.Fprint(w, "CryptoBoat keeps candles complete and forecasts the open one.\n\nUsage: cryptoboat COMMAND [flags] [arguments]\n\n")

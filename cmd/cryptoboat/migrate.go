@@ -7,12 +7,12 @@ import (
 )
 
 func runMigrate(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
-	if err := flags.Parse(arguments); err != nil {
+	if err := parse(flags, arguments); err != nil {
 		return err
 	}
 	direction := flags.Arg(0)
 	if flags.NArg() != 1 || direction != "up" && direction != "down" && direction != "status" {
-		return fmt.Errorf("say up, down or status: %w", errUsage)
+		return fmt.Errorf("say up, down or status; %w", errUsage)
 	}
 	database, err := openDatabase(ctx, e)
 	if err != nil {

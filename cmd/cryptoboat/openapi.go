@@ -8,7 +8,7 @@ import (
 )
 
 func runOpenAPI(_ context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
-	if err := flags.Parse(arguments); err != nil {
+	if err := parse(flags, arguments); err != nil {
 		return err
 	}
 	document, err := api.Document()

@@ -14,7 +14,7 @@ import (
 func runPredict(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	interval := addIntervalFlag(flags, market.Minute15)
 	at := addTimeFlag(flags, "at", time.Time{}, "an instant within the candle to forecast; by default the one after the newest stored")
-	if err := flags.Parse(arguments); err != nil {
+	if err := parse(flags, arguments); err != nil {
 		return err
 	}
 	symbols, err := parseSymbols(flags.Args())

@@ -29,7 +29,7 @@ const (
 
 func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	address := flags.String("listen", "127.0.0.1:8080", "address to serve on")
-	if err := flags.Parse(arguments); err != nil {
+	if err := parse(flags, arguments); err != nil {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(e.errors, nil))

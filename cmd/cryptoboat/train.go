@@ -14,7 +14,7 @@ func runTrain(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 	interval := addIntervalFlag(flags, market.Minute15)
 	from := addTimeFlag(flags, "from", listing, "first candle to learn from")
 	to := addTimeFlag(flags, "to", time.Time{}, "end of the candles to learn from, exclusive; now by default")
-	if err := flags.Parse(arguments); err != nil {
+	if err := parse(flags, arguments); err != nil {
 		return err
 	}
 	symbols, err := parseSymbols(flags.Args())

@@ -49,6 +49,10 @@ type Dependencies struct {
 // Serve mux through Wrap, which the operations count on for request ids and
 // for whatever the mux answers by itself.
 func Register(mux *http.ServeMux, dependencies Dependencies) error {
+	// A page at /{symbol}/{interval} would take these paths for its own.
+	mux.HandleFunc("GET /v1/{unknown}", func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, r, newProblem(r.Context(), http.StatusNotFound, nothingHere))
+	})
 	return registerDocs(mux, registerOperations(mux, dependencies))
 }
 

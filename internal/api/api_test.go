@@ -27,12 +27,13 @@ import (
 
 // fakeService is every dependency at once, in memory.
 type fakeService struct {
-	stored   []history.StoredSeries
-	candles  map[market.Series][]market.Candle // oldest first
-	coverage map[market.Symbol][]history.Coverage
-	forecast forecast.Forecast
-	err      error // what every method returns instead
-	panics   any   // what every method panics with instead
+	stored      []history.StoredSeries
+	candles     map[market.Series][]market.Candle // oldest first
+	coverage    map[market.Symbol][]history.Coverage
+	forecast    forecast.Forecast
+	forecastErr error
+	err         error // what every method returns instead
+	panics      any   // what every method panics with instead
 
 	mutex sync.Mutex
 	at    time.Time          // of the last forecast
@@ -79,6 +80,9 @@ func (f *fakeService) Forecast(_ context.Context, series market.Series, at time.
 	f.at = at
 	answer := f.forecast
 	answer.Series = series
+	if f.forecastErr != nil {
+		return answer, f.forecastErr
+	}
 	return answer, f.fail()
 }
 

@@ -170,7 +170,7 @@ func (w *muxWriter) WriteHeader(status int) {
 		_, _ = w.ResponseWriter.Write([]byte(notFoundPage))
 		return
 	}
-	detail := "there is nothing at this path; /docs lists what there is"
+	detail := nothingHere
 	if status == http.StatusMethodNotAllowed {
 		detail = "this path takes " + w.Header().Get("Allow") + " only"
 	}
@@ -187,6 +187,8 @@ func (w *muxWriter) Write(b []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach the connection.
 func (w *muxWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+const nothingHere = "there is nothing at this path; /docs lists what there is"
 
 const notFoundPage = `<!doctype html>
 <html lang="en">

@@ -267,7 +267,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestAnOpenCandleIsRefused(t *testing.T) {
 	name := archiveName{series: market.Series{Symbol: "BTCUSDT", Interval: market.Minute15}}
-	reader := newArchiveReader(strings.NewReader(plainRow(first)+"\n"+plainRow(second)+"\n"), name)
+	reader := newArchiveReader(strings.NewReader(plainRow("1704067200000")+"\n"+plainRow("1704068100000")+"\n"), name)
 	reader.now = time.Date(2024, time.January, 1, 0, 29, 59, 0, time.UTC)
 	candles, refused, err := readAll(reader)
 	if err != nil || len(candles) != 1 || len(refused) != 1 || !strings.Contains(refused[0], "line 2: closes at 2024-01-01T00:30:00Z, which is still to come") {

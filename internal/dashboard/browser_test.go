@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -141,7 +142,8 @@ func openPage(
 	t.Cleanup(cancel)
 	watch(t, ctx, server.URL)
 	page := browserPage{t, ctx}
-	page.run(cdplog.Enable(), chromedp.EmulateViewport(width, height))
+	// A tab in the background gets no frames to draw in.
+	page.run(cdplog.Enable(), cdppage.BringToFront(), chromedp.EmulateViewport(width, height))
 	page.run(before...)
 	page.run(chromedp.Navigate(server.URL+path), chromedp.WaitVisible(`#chart[data-state="drawn"]`, chromedp.ByQuery))
 	return page
@@ -198,7 +200,8 @@ func (p browserPage) run(actions ...chromedp.Action) {
 
 func (p browserPage) poll(condition string) {
 	p.t.Helper()
-	err := chromedp.Run(p.ctx, chromedp.Poll(condition, nil, chromedp.WithPollingTimeout(10*time.Second)))
+	err := chromedp.Run(p.ctx, chromedp.Poll(condition, nil,
+		chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(10*time.Second)))
 	if err != nil {
 		p.t.Fatalf("waiting for %s: %v", condition, err)
 	}
@@ -239,12 +242,13 @@ func (p browserPage) waitForColour(role string) {
 	p.poll(fmt.Sprintf(`(() => {
 		const hex = getComputedStyle(document.documentElement).getPropertyValue("--%s").trim();
 		const want = [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
+		const canvas = document.querySelector("#chart canvas");
+		const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+		copy.drawImage(canvas, 0, 0);
+		const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
 		let count = 0;
-		for (const canvas of document.querySelectorAll("#chart canvas")) {
-			const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-			for (let k = 0; k < data.length; k += 4) {
-				if (data[k + 3] > 200 && want.every((part, j) => Math.abs(data[k + j] - part) < 8)) count++;
-			}
+		for (let k = 0; k < data.length; k += 4) {
+			if (data[k + 3] > 200 && want.every((part, j) => Math.abs(data[k + j] - part) < 8)) count++;
 		}
 		return count > %d;
 	})()`, role, enough))

@@ -42,6 +42,9 @@ func weakSignal(row []float64, random *rand.Rand) float64 {
 	return max(-6, min(6, 0.03*row[0]+0.03*row[1]*row[2]+width*random.NormFloat64()))
 }
 
+// weakOne is a target that depends on the first feature only.
+func weakOne(row []float64, random *rand.Rand) float64 { return 0.1*row[0] + random.NormFloat64() }
+
 func (d dataset) row(i int) []float64 {
 	row := make([]float64, len(d.columns))
 	for j, column := range d.columns {

@@ -173,11 +173,12 @@ func (r *reader) byte() byte     { return r.take(1)[0] }
 func (r *reader) uint16() uint16 { return binary.LittleEndian.Uint16(r.take(2)) }
 func (r *reader) uint32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
 
-// target returns a number that a target may be.
+// target returns a number that a target, or with rounding the mean of some,
+// may be.
 func (r *reader) target() float64 {
 	value := math.Float64frombits(binary.LittleEndian.Uint64(r.take(8)))
-	if !(math.Abs(value) <= maxTarget) {
-		r.fail(fmt.Errorf("a target is %v, want a number within ±%.1e", value, maxTarget))
+	if !(math.Abs(value) <= 2*maxTarget) {
+		r.fail(fmt.Errorf("a target is %v, want a number within ±%v", value, maxTarget))
 	}
 	return value
 }

@@ -17,7 +17,7 @@ const (
 	maxColumns   = 1 << 16
 	maxNameBytes = 255
 	// maxTarget leaves room for sums in float64.
-	maxTarget = math.MaxFloat32
+	maxTarget = 1e38
 )
 
 // Train grows a forest that predicts the target from the columns.
@@ -28,7 +28,7 @@ const (
 // 10,000,000 rows and 1 to 65,536 columns. Names are distinct and have 1 to
 // 255 bytes.
 //
-// target[i] is a number within ±3.4e38. Splits minimise the squared error and
+// target[i] is a number within ±1e38. Splits minimise the squared error and
 // see the target in steps of its range, of which there are 2³⁰ for a hundred
 // thousand rows: scale and clip a target with heavy tails, or trees will do
 // little but split extremes off.
@@ -45,11 +45,11 @@ func Train(ctx context.Context, names []string, columns [][]float64, target []fl
 		return nil, fmt.Errorf("forest training data: %w", err)
 	}
 
-	random := rand.NewPCG(settings.Seed, 0)
-	t := newTraining(ctx, columns, target, settings, rand.New(random))
+	source := rand.NewPCG(settings.Seed, 0)
+	t := newTraining(ctx, columns, target, settings, rand.New(source))
 	seeds := make([][2]uint64, settings.Trees)
 	for i := range seeds {
-		seeds[i] = [2]uint64{random.Uint64(), random.Uint64()}
+		seeds[i] = [2]uint64{source.Uint64(), source.Uint64()}
 	}
 	trees := make([]tree, settings.Trees)
 	var (
@@ -98,7 +98,7 @@ func validateData(names []string, columns [][]float64, target []float64) error {
 	}
 	for i, value := range target {
 		if !(math.Abs(value) <= maxTarget) {
-			return fmt.Errorf("the target is %v in row %d, want a number within ±%.1e", value, i, maxTarget)
+			return fmt.Errorf("the target is %v in row %d, want a number within ±%v", value, i, maxTarget)
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ func TestPredictionFollowsTraining(t *testing.T) {
 		d.columns[1][i] = math.Round(2 * d.columns[1][i])                                     // ties
 		d.columns[2][i] = float64(float32(d.columns[2][i]))                                   // thresholds may equal values
 		d.columns[3][i] = 1 + float64(random.IntN(1000))*0x1p-52                              // closer than float32 tells
-		d.columns[4][i] = awkward[random.IntN(len(awkward))]                                  //
+		d.columns[4][i] = awkward[random.IntN(len(awkward))]                                  // extremes
 		d.columns[5][i] = math.Float64frombits(0x3ff0000000000000 + uint64(random.IntN(1e6))) // likewise
 		d.columns[6][i] = 1e6 + float64(random.IntN(50))/16                                   // around float32's precision
 		if random.IntN(4) == 0 {
@@ -91,8 +91,6 @@ func TestDrawTakesEveryRowEquallyOften(t *testing.T) {
 		}
 	}
 }
-
-func weakOne(row []float64, random *rand.Rand) float64 { return 0.1*row[0] + random.NormFloat64() }
 
 func TestLeavesKeepTheirBounds(t *testing.T) {
 	d := newDataset(3, 3000, 5, func(row []float64, random *rand.Rand) float64 {

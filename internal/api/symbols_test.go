@@ -1,0 +1,59 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/history"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+func TestSymbols(t *testing.T) {
+	f := newService(3)
+	f.stored = append(f.stored, history.StoredSeries{
+		Series: market.Series{Symbol: "BTCUSDT", Interval: market.Minute5}, First: day1, Last: day1.AddDate(0, 1, 0),
+	})
+	list := decode[symbolList](t, serveFake(t, f).get(t, "/v1/symbols"), http.StatusOK)
+	if len(list.Symbols) != 2 || list.Symbols[0].Symbol != "BTCUSDT" || list.Symbols[1].Symbol != "ETHUSDT" {
+		t.Fatalf("symbols are %+v", list.Symbols)
+	}
+	btc, eth := list.Symbols[0], list.Symbols[1]
+	if len(btc.Stored) != 2 || btc.Stored[0].Interval != "5m" || btc.Stored[1].Interval != "15m" ||
+		!btc.Stored[1].First.Equal(day1) || !btc.Stored[1].Last.Equal(day1.Add(30*time.Minute)) {
+		t.Errorf("stored of BTCUSDT: %+v", btc.Stored)
+	}
+	if want := []intervalName{"5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"}; !slices.Equal(btc.Intervals, want) {
+		t.Errorf("intervals of BTCUSDT: %v, want %v", btc.Intervals, want)
+	}
+	if want := []intervalName{"1d", "3d", "1w", "1M"}; !slices.Equal(eth.Intervals, want) {
+		t.Errorf("intervals of ETHUSDT: %v, want %v", eth.Intervals, want)
+	}
+
+	empty := serveFake(t, &fakeService{}).get(t, "/v1/symbols")
+	if empty.body != `{"symbols":[]}`+"\n" {
+		t.Errorf("with nothing stored: %s", empty.body)
+	}
+}
+
+// Open times reach over every stored series that candles can be made of.
+func TestOpenTimes(t *testing.T) {
+	hour := func(h int) time.Time { return day1.Add(time.Duration(h) * time.Hour) }
+	stored := []history.StoredSeries{
+		{Series: market.Series{Symbol: "BTCUSDT", Interval: market.Minute15}, First: hour(30).Add(15 * time.Minute), Last: hour(80)},
+		{Series: market.Series{Symbol: "BTCUSDT", Interval: market.Hour1}, First: hour(2), Last: hour(50)},
+		{Series: market.Series{Symbol: "ETHUSDT", Interval: market.Hour1}, First: hour(-900), Last: hour(900)},
+	}
+	for interval, want := range map[market.Interval]market.TimeRange{
+		market.Minute5:  {},
+		market.Minute15: {Start: hour(30).Add(15 * time.Minute), End: hour(80).Add(15 * time.Minute)},
+		market.Hour1:    {Start: hour(2), End: hour(81)},
+		market.Day1:     {Start: hour(0), End: hour(96)},
+		market.Month1:   {Start: hour(0), End: day1.AddDate(0, 1, 0)},
+	} {
+		if got := openTimes(stored, market.Series{Symbol: "BTCUSDT", Interval: interval}); got != want {
+			t.Errorf("%s: got %v, want %v", interval, got, want)
+		}
+	}
+}
