@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,11 +23,18 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		main()
 	}
+	if matrix := os.Getenv(trainMatrix); matrix != "" {
+		if err := trainInThisProcess(matrix); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
 // cryptoboat runs a command line in this process.
-func cryptoboat(t *testing.T, databaseURL string, arguments ...string) (code int, out, complaints string) {
+func cryptoboat(t testing.TB, databaseURL string, arguments ...string) (code int, out, complaints string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code = run(t.Context(), environment{

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -31,9 +32,10 @@ type fakeService struct {
 	candles     map[market.Series][]market.Candle // oldest first
 	coverage    map[market.Symbol][]history.Coverage
 	forecast    forecast.Forecast
-	forecastErr error
 	err         error // what every method returns instead
+	forecastErr error // what Forecast returns instead
 	panics      any   // what every method panics with instead
+	waits       bool  // Candles answers only when its context ends
 
 	mutex sync.Mutex
 	at    time.Time          // of the last forecast
@@ -51,10 +53,14 @@ func (f *fakeService) StoredSeries(context.Context) ([]history.StoredSeries, err
 	return f.stored, f.fail()
 }
 
-func (f *fakeService) Candles(_ context.Context, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error) {
+func (f *fakeService) Candles(ctx context.Context, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	f.asked = append(f.asked, r)
+	if f.waits {
+		<-ctx.Done()
+		return nil, fmt.Errorf("timeout: %w", ctx.Err())
+	}
 	var found []market.Candle
 	for _, c := range f.candles[series] {
 		if r.Contains(c.OpenTime) && len(found) < limit {

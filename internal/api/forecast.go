@@ -34,7 +34,7 @@ type forecastAnswer struct {
 	ProbabilityUp    float64            `json:"probability_up" minimum:"0" maximum:"1" doc:"Of a close above the candle's open."`
 	Baselines        []forecastBaseline `json:"baselines" doc:"Forecasts that need no model: it is worth as much as it beats them by."`
 	Model            forecastModel      `json:"model"`
-	Disclaimer       string             `json:"disclaimer" enum:"Information\\, not financial advice."`
+	Disclaimer       string             `json:"disclaimer" const:"Information, not financial advice."`
 }
 
 type forecastBand struct {
@@ -127,7 +127,7 @@ func forecastOf(f forecast.Forecast) forecastAnswer {
 	answer := forecastAnswer{
 		Symbol: f.Symbol, Interval: intervalName(f.Interval),
 		AsOf: f.AsOf.UTC(), OpenTime: f.OpenTime.UTC(), CloseTime: f.CloseTime.UTC(),
-		Last: f.Last, Point: f.Point, ExpectedChangeBP: (f.Point/f.Last - 1) * 1e4,
+		Last: f.Last, Point: f.Point, ExpectedChangeBP: (f.Point - f.Last) / f.Last * 1e4,
 		Bands: bandsOf(f.Bands), ProbabilityUp: f.ProbabilityUp, Baselines: []forecastBaseline{},
 		Model: modelOf(f.Model), Disclaimer: disclaimer,
 	}

@@ -41,7 +41,7 @@ func TestForecast(t *testing.T) {
 		f.forecast = forecastAsOf(time.Now())
 		s := serveFake(t, f)
 		got := decode[forecastAnswer](t, s.get(t, target), http.StatusOK)
-		if got.Symbol != "BTCUSDT" || got.Interval != "15m" || got.Point != 50_025 || math.Abs(got.ExpectedChangeBP-5) > 1e-9 ||
+		if got.Symbol != "BTCUSDT" || got.Interval != "15m" || got.Point != 50_025 || got.ExpectedChangeBP != 5 ||
 			len(got.Bands) != 2 || got.Bands[1].High != 50_300 || got.ProbabilityUp != 0.52 || got.Disclaimer != disclaimer {
 			t.Errorf("got %+v", got)
 		}

@@ -60,6 +60,13 @@ func TestBrowser(t *testing.T) {
 		if !strings.HasPrefix(hovered, "2025-06-") {
 			t.Errorf("read-out in the middle of the chart is of %q, want a candle before the newest", hovered)
 		}
+		for _, slot := range []string{"2700", "2879"} {
+			above := page.number(`echarts.getInstanceByDom(document.getElementById("chart")).convertToPixel({xAxisIndex: 0}, ` + slot + `)`)
+			below := page.number(`echarts.getInstanceByDom(document.getElementById("chart")).convertToPixel({xAxisIndex: 1}, ` + slot + `)`)
+			if above != below {
+				t.Errorf("slot %s stands at %v in the prices, at %v in the volume", slot, above, below)
+			}
+		}
 		page.click("[data-zoom=all]")
 		page.hover(0.5, 0.31)
 		page.poll(`document.querySelector("#readout [data-field=time]").innerText < "2025-06-20"`)

@@ -64,9 +64,9 @@ func formatBand(p forecast.Prediction, level float64, decimals int) string {
 
 func (facts *forecastFacts) describeModel(m forecast.Model) {
 	facts.Model = []fact{
-		{"Trained", formatInstant(m.TrainedAt)},
-		{"Learnt from", formatRange(m.Window)},
-		{"Rows", formatCount(m.Rows)},
+		newFact("Trained", formatInstant(m.TrainedAt)),
+		newFact("Learnt from", formatRange(m.Window)),
+		newFact("Rows", formatCount(m.Rows)),
 	}
 	if m.Metrics.Rows == 0 {
 		return
@@ -74,9 +74,9 @@ func (facts *forecastFacts) describeModel(m forecast.Model) {
 	measured := m.Metrics
 	facts.Measured = formatRange(measured.Fold)
 	facts.Model = append(facts.Model,
-		fact{"Point skill against “price stays”", formatSigned(100*measured.PointSkill, 2) + noBreak + "%"},
-		fact{"Hit rate of the direction", formatShare(measured.HitRate, 1)},
-		fact{"Brier score (a coin: 0.25)", formatNumber(measured.Brier, 4)},
+		newFact("Point skill against “price stays”", formatSigned(100*measured.PointSkill, 2)+noBreak+"%"),
+		newFact("Hit rate of the direction", formatShare(measured.HitRate, 1)),
+		newFact("Brier score (a coin: 0.25)", formatNumber(measured.Brier, 4)),
 	)
 	row := func(name string, w forecast.WidthMetrics) {
 		facts.Measures = append(facts.Measures, measureFacts{

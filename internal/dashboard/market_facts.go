@@ -96,24 +96,25 @@ func (v view) facts() []fact {
 			incomplete++
 		}
 	}
-	opened := formatInstant(newest.OpenTime)
+	opened := newFact("Newest candle opened", formatInstant(newest.OpenTime))
 	if parts := v.series.Interval.Parts(newest.Source, newest.OpenTime); newest.Parts < parts {
-		opened += fmt.Sprintf(" (incomplete: %d of %d %s candles)", newest.Parts, parts, newest.Source)
+		opened.Values = append(opened.Values,
+			fmt.Sprintf("incomplete: %d of %s", newest.Parts, plural(parts, string(newest.Source)+" candle")))
 	}
 	facts := []fact{
-		{"Symbol", string(v.series.Symbol)},
-		{"Interval", v.interval()},
-		{"Newest candle opened", opened},
-		{"Close", v.price(newest.Close)},
-		{"Stored up to", formatInstant(v.extent.known) + ", " + formatAge(v.extent.known, v.now)},
-		{"24 h change", v.dayChange()},
-		{v.spanName("High"), v.price(highest.High) + ", " + formatInstant(highest.OpenTime)},
-		{v.spanName("Low"), v.price(lowest.Low) + ", " + formatInstant(lowest.OpenTime)},
-		{"Candles shown", formatCount(len(v.candles)) + " from " + formatInstant(v.window.Start)},
-		{"Candles missing", v.missing()},
+		newFact("Symbol", string(v.series.Symbol)),
+		newFact("Interval", v.interval()),
+		opened,
+		newFact("Close", v.price(newest.Close)),
+		newFact("Stored up to", formatInstant(v.extent.known), formatAge(v.extent.known, v.now)),
+		newFact("24 h change", v.dayChange()...),
+		newFact(v.spanName("High"), v.price(highest.High), formatInstant(highest.OpenTime)),
+		newFact(v.spanName("Low"), v.price(lowest.Low), formatInstant(lowest.OpenTime)),
+		newFact("Candles shown", formatCount(len(v.candles)), "from "+formatInstant(v.window.Start)),
+		newFact("Candles missing", v.missing()...),
 	}
 	if incomplete > 0 {
-		facts = append(facts, fact{"Candles incomplete", formatCount(incomplete) + ", marked ▲ in the chart"})
+		facts = append(facts, newFact("Candles incomplete", formatCount(incomplete), "marked ▲ in the chart"))
 	}
 	return facts
 }
@@ -125,16 +126,19 @@ func (v view) interval() string {
 	return string(v.series.Interval)
 }
 
-func (v view) dayChange() string {
+func (v view) dayChange() []string {
 	before, ok := v.dayBefore()
 	switch {
 	case ok:
 		now := v.newest().Close
-		return fmt.Sprintf("%s%s%% (%s)", formatSigned(100*(now/before-1), 2), noBreak, formatSigned(now-before, v.decimals))
+		return []string{
+			formatSigned(100*(now/before-1), 2) + noBreak + "%",
+			formatSigned(now-before, v.decimals),
+		}
 	case v.series.Interval.Length() > 24*time.Hour:
-		return "shown at intervals up to 1d"
+		return []string{"shown at intervals up to 1d"}
 	default:
-		return "not known: no candle 24 hours earlier"
+		return []string{"not known: no candle 24 hours earlier"}
 	}
 }
 
@@ -147,7 +151,7 @@ func (v view) spanName(extreme string) string {
 }
 
 // missing counts the empty slots and says where the newest of them are.
-func (v view) missing() string {
+func (v view) missing() []string {
 	const named = 3
 	missing := 0
 	var holes []market.TimeRange
@@ -164,15 +168,14 @@ func (v view) missing() string {
 		}
 	}
 	if missing == 0 {
-		return "none"
+		return []string{"none"}
 	}
-	texts := make([]string, 0, named)
+	values := []string{formatCount(missing) + " of " + formatCount(len(v.slots))}
 	for _, hole := range holes[max(0, len(holes)-named):] {
-		texts = append(texts, formatInstant(hole.Start)+" to "+formatInstant(hole.End))
+		values = append(values, formatInstant(hole.Start), "to "+formatInstant(hole.End))
 	}
-	text := fmt.Sprintf("%s of %s: %s", formatCount(missing), formatCount(len(v.slots)), strings.Join(texts, "; "))
 	if len(holes) > named {
-		text += fmt.Sprintf("; and %s before", plural(len(holes)-named, "hole"))
+		values = append(values, "and "+plural(len(holes)-named, "hole")+" before")
 	}
-	return text
+	return values
 }

@@ -68,8 +68,13 @@ type marketPage struct {
 	NoModel      bool // training one would help
 }
 
-// fact is one line of a table of names and values.
-type fact struct{ Name, Value string }
+// fact is one line of a table. Its values are kept whole where lines break.
+type fact struct {
+	Name   string
+	Values []string
+}
+
+func newFact(name string, values ...string) fact { return fact{name, values} }
 
 // chartWindow returns the range of open times that a chart shows of a series.
 func chartWindow(interval market.Interval, e extent) market.TimeRange {

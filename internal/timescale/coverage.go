@@ -14,41 +14,53 @@ import (
 // StoredSeries returns every series of which candles are stored as delivered,
 // by symbol, then finest interval first.
 func (d *Database) StoredSeries(ctx context.Context) ([]history.StoredSeries, error) {
-	return d.storedSeries(ctx, "")
+	// Step through the key from one symbol to the next instead of reading rows.
+	rows, err := d.pool.Query(ctx, `
+		WITH RECURSIVE symbols AS (
+			(SELECT symbol FROM candles ORDER BY symbol LIMIT 1)
+			UNION ALL
+			SELECT (SELECT c.symbol FROM candles AS c WHERE c.symbol > symbols.symbol ORDER BY c.symbol LIMIT 1)
+			FROM symbols WHERE symbols.symbol IS NOT NULL
+		)
+		SELECT symbol FROM symbols WHERE symbol IS NOT NULL`)
+	if err != nil {
+		return nil, fmt.Errorf("read the stored symbols: %w", err)
+	}
+	symbols, err := pgx.CollectRows(rows, pgx.RowTo[market.Symbol])
+	if err != nil {
+		return nil, fmt.Errorf("read the stored symbols: %w", err)
+	}
+	var stored []history.StoredSeries
+	for _, symbol := range symbols {
+		series, err := d.storedSeries(ctx, symbol)
+		if err != nil {
+			return nil, err
+		}
+		stored = append(stored, series...)
+	}
+	return stored, nil
 }
 
-// storedSeries steps through the key from one series to the next instead of
-// reading every row. An empty symbol means all of them.
+// storedSeries returns the stored series of one symbol, finest interval first.
 func (d *Database) storedSeries(ctx context.Context, symbol market.Symbol) ([]history.StoredSeries, error) {
 	rows, err := d.pool.Query(ctx, `
-		WITH RECURSIVE series AS (
-			(SELECT symbol, interval FROM candles
-			 WHERE symbol = $1 OR $1 = ''
-			 ORDER BY symbol, interval LIMIT 1)
-			UNION ALL
-			SELECT next.symbol, next.interval
-			FROM series, LATERAL (
-				SELECT symbol, interval FROM candles
-				WHERE (symbol, interval) > (series.symbol, series.interval) AND (symbol = $1 OR $1 = '')
-				ORDER BY symbol, interval LIMIT 1) AS next
-		)
-		SELECT symbol, interval, first.open_time, last.open_time
-		FROM series,
-		LATERAL (SELECT open_time FROM candles AS c WHERE c.symbol = series.symbol AND c.interval = series.interval
+		SELECT name, first.open_time, last.open_time
+		FROM unnest($2::text[]) WITH ORDINALITY AS interval (name, position),
+		LATERAL (SELECT open_time FROM candles WHERE symbol = $1 AND candles.interval = interval.name
 		         ORDER BY open_time LIMIT 1) AS first,
-		LATERAL (SELECT open_time FROM candles AS c WHERE c.symbol = series.symbol AND c.interval = series.interval
+		LATERAL (SELECT open_time FROM candles WHERE symbol = $1 AND candles.interval = interval.name
 		         ORDER BY open_time DESC LIMIT 1) AS last
-		ORDER BY symbol, array_position($2::text[], interval)`, string(symbol), market.Intervals())
+		ORDER BY position`, symbol, market.Intervals())
 	if err != nil {
-		return nil, fmt.Errorf("read the stored series: %w", err)
+		return nil, fmt.Errorf("read the stored series of %s: %w", symbol, err)
 	}
 	stored, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (history.StoredSeries, error) {
-		var s history.StoredSeries
-		err := row.Scan(&s.Symbol, &s.Interval, &s.First, &s.Last)
+		s := history.StoredSeries{Series: market.Series{Symbol: symbol}}
+		err := row.Scan(&s.Interval, &s.First, &s.Last)
 		return s, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the stored series: %w", err)
+		return nil, fmt.Errorf("read the stored series of %s: %w", symbol, err)
 	}
 	return stored, nil
 }

@@ -29,6 +29,9 @@
     };
     return {
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
+      // Left to itself, ECharts moves the edges of a grid to make room for its
+      // labels, and one crosshair would stand at two places.
+      grid: { outerBoundsMode: 'none' },
       categoryAxis: { ...axis, splitLine: { show: false } },
       valueAxis: { ...axis, splitLine: { lineStyle: { color: colour('line') } } },
       axisPointer: {
@@ -50,10 +53,11 @@
         itemStyle: { color: colour('forecast-fill'), borderColor: colour('forecast'), borderWidth: 1.5 },
       },
       bar: { itemStyle: { color: colour('volume') } },
-      scatter: { z: 4, itemStyle: { color: colour('ink') } },
+      // Below the low that it marks, not on it.
+      scatter: { z: 4, symbolOffset: [0, 7], itemStyle: { color: colour('ink') } },
       dataZoom: {
         borderColor: colour('line'),
-        fillerColor: colour('forecast-fill'),
+        fillerColor: colour('selection'),
         textStyle: { color: colour('muted') },
         dataBackground: {
           lineStyle: { color: colour('volume') }, areaStyle: { color: colour('volume'), opacity: 0.3 },
