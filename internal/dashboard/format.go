@@ -87,18 +87,18 @@ func formatRange(r market.TimeRange) string {
 	return formatDay(r.Start) + " to " + formatDay(r.End.Add(-1))
 }
 
-// formatSpan writes a length of time in the unit that says it in few digits.
+// formatSpan writes a length of time in the coarsest unit of which it has at
+// least two.
 func formatSpan(span time.Duration) string {
 	for _, unit := range []struct {
 		name   string
 		length time.Duration
 	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
-		// Below two of a unit the next finer one says more.
-		if n := int(span / unit.length); n >= 2 || n == 1 && (unit.length == time.Minute || span == unit.length) {
+		if n := int(span / unit.length); n >= 2 {
 			return plural(n, unit.name)
 		}
 	}
-	return "less than a minute"
+	return "less than two minutes"
 }
 
 // formatAge says how long before now an instant was.

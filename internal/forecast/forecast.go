@@ -53,27 +53,27 @@ type Model struct {
 
 // Metrics measures forecasts against what happened.
 type Metrics struct {
-	Fold       market.TimeRange // open times of the candles forecast
-	Rows       int
-	PointSkill float64 // 1 − MSE/MSE₀ of log returns against "price stays"; above 0 is better
-	HitRate    float64 // share of candles whose direction was right, in [0, 1]
-	Brier      float64 // of ProbabilityUp; 0.25 is a coin
+	Fold       market.TimeRange `json:"fold"` // open times of the candles forecast
+	Rows       int              `json:"rows"`
+	PointSkill float64          `json:"point_skill"` // 1 − MSE/MSE₀ of log returns against "price stays"; above 0 is better
+	HitRate    float64          `json:"hit_rate"`    // share of candles whose direction was right, in [0, 1]
+	Brier      float64          `json:"brier"`       // of ProbabilityUp; 0.25 is a coin
 	WidthMetrics
-	Baselines []BaselineMetrics
+	Baselines []BaselineMetrics `json:"baselines"`
 }
 
 // BaselineMetrics measures a baseline's widths on the same candles.
 type BaselineMetrics struct {
-	Name string
+	Name string `json:"name"`
 	WidthMetrics
 }
 
 // WidthMetrics measures predicted distributions. Losses and widths are means,
 // in basis points of the price.
 type WidthMetrics struct {
-	PinballLoss float64 // mean over the quantiles 5, 10, 25, 50, 75, 90 and 95 %
-	Coverage80  float64 // share of closes within the 80 % band
-	Coverage90  float64
-	Width80     float64
-	Width90     float64
+	PinballLoss float64 `json:"pinball_loss"` // mean over the quantiles 5, 10, 25, 50, 75, 90 and 95 %
+	Coverage80  float64 `json:"coverage_80"`  // share of closes within the 80 % band
+	Coverage90  float64 `json:"coverage_90"`
+	Width80     float64 `json:"width_80"`
+	Width90     float64 `json:"width_90"`
 }

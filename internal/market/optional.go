@@ -1,7 +1,5 @@
 package market
 
-import "encoding/json"
-
 // Optional is a value that its source may not have published. Unlike a pointer
 // it can be compared with == and costs no allocation.
 type Optional[T any] struct {
@@ -11,11 +9,3 @@ type Optional[T any] struct {
 
 // Some returns a published value.
 func Some[T any](value T) Optional[T] { return Optional[T]{Value: value, Valid: true} }
-
-// MarshalJSON writes the value, or null where there is none.
-func (o Optional[T]) MarshalJSON() ([]byte, error) {
-	if !o.Valid {
-		return []byte("null"), nil
-	}
-	return json.Marshal(o.Value)
-}

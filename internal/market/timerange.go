@@ -4,7 +4,8 @@ import "time"
 
 // TimeRange is the half-open range of instants [Start, End), in UTC.
 type TimeRange struct {
-	Start, End time.Time
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
 }
 
 // Empty reports whether no instant lies in the range.
