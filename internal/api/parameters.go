@@ -61,7 +61,12 @@ var (
 	latest   = time.Date(2200, time.January, 1, 0, 0, 0, 0, time.UTC)
 )
 
-var errInstantRange = fmt.Errorf("expected an instant from %s to before %s", earliest.Format(time.DateOnly), latest.Format(time.DateOnly))
+// What is wrong with an instant, without what the client sent.
+var (
+	errInstantFormat = errors.New("expected RFC 3339 such as 2024-03-01T00:00:00Z, or epoch milliseconds such as 1709251200000")
+	errInstantPlus   = fmt.Errorf("%w; the + of an offset is written %%2B in a query", errInstantFormat)
+	errInstantRange  = fmt.Errorf("expected an instant from %s to before %s", earliest.Format(time.DateOnly), latest.Format(time.DateOnly))
+)
 
 // UnmarshalText reads RFC 3339 or epoch milliseconds.
 func (i *instant) UnmarshalText(text []byte) error {
@@ -69,11 +74,10 @@ func (i *instant) UnmarshalText(text []byte) error {
 	if milliseconds, err := strconv.ParseInt(string(text), 10, 64); err == nil {
 		at = time.UnixMilli(milliseconds)
 	} else if at, err = time.Parse(time.RFC3339, string(text)); err != nil {
-		message := "expected RFC 3339 such as 2024-03-01T00:00:00Z, or epoch milliseconds such as 1709251200000"
 		if strings.Contains(string(text), " ") {
-			message += "; the + of an offset is written %2B in a query"
+			return errInstantPlus
 		}
-		return errors.New(message)
+		return errInstantFormat
 	}
 	if at.Before(earliest) || !at.Before(latest) {
 		return errInstantRange

@@ -53,8 +53,8 @@ func FuzzInstant(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var i instant
 		if err := i.UnmarshalText([]byte(text)); err != nil {
-			if len(text) > 12 && strings.Contains(err.Error(), text) {
-				t.Errorf("the error repeats what was sent: %q", err)
+			if err != errInstantFormat && err != errInstantPlus && err != errInstantRange {
+				t.Errorf("%q gets an error of its own: %v", text, err)
 			}
 			return
 		}

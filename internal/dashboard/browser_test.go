@@ -102,16 +102,20 @@ func startBrowser(t *testing.T) context.Context {
 			break
 		}
 	}
-	if path == "" {
-		const advice = "no chromium on this machine: the pages are not tested in a browser (Debian: apt-get install chromium)"
-		if os.Getenv("CI") != "" {
-			t.Fatal(advice)
-		}
-		t.Skip(advice)
+	missing := ""
+	if _, err := staticFiles.Open("static/" + chartLibrary); err != nil {
+		missing = "the chart library has not been fetched (make assets)"
+	} else if path == "" {
+		missing = "there is no chromium on this machine (Debian: apt-get install chromium)"
+	}
+	switch {
+	case missing != "" && os.Getenv("CI") != "":
+		t.Fatal(missing)
+	case missing != "":
+		t.Skip("the pages are not tested in a browser: " + missing)
 	}
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
-		chromedp.Headless, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.ExecPath(path), chromedp.Headless, chromedp.DisableGPU, chromedp.NoFirstRun,
 		// Nothing but the page under test may use the network.
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
@@ -120,12 +124,18 @@ func startBrowser(t *testing.T) context.Context {
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	// Not the test's own context: that ends before the clean-up, which would
+	// kill the browser while it writes into the folder that is to be removed.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
+	ctx, _ = chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Logf("closing the browser: %v", err)
+		}
+	})
 	if err := chromedp.Run(ctx); err != nil {
 		t.Fatalf("starting %s: %v", path, err)
 	}

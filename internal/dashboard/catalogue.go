@@ -97,13 +97,13 @@ func (c catalogue) missing(series market.Series) error {
 	symbols, intervals := c.symbols(), c.intervals(series.Symbol)
 	switch {
 	case len(symbols) == 0:
-		return market.Errorf(market.NotFound, "There is nothing to show of %s.", series)
+		return market.Errorf(market.NotFound, "there is nothing to show of %s", series)
 	case len(intervals) == 0:
-		return market.Errorf(market.NotFound, "No candles of %s are stored. There are candles of %s.",
+		return market.Errorf(market.NotFound, "no candles of %s are stored; there are candles of %s",
 			series.Symbol, list(symbols))
 	default:
 		return market.Errorf(market.NotFound,
-			"Candles of %s cannot be made from what is stored. Its intervals are %s.", series, list(intervals))
+			"candles of %s cannot be made of what is stored; its intervals are %s", series, list(intervals))
 	}
 }
 

@@ -166,7 +166,7 @@ type failurePage struct {
 // fail answers with a page that says what went wrong. All that a visitor sends
 // is the address, so that invalid input is an address without a page.
 func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, stored []history.StoredSeries, err error) {
-	page := failurePage{Heading: "There is no such page", Message: market.ErrorMessage(err)}
+	page := failurePage{Heading: "There is no such page", Message: sentence(market.ErrorMessage(err))}
 	status := http.StatusNotFound
 	switch market.ErrorCode(err) {
 	case market.Invalid, market.NotFound:

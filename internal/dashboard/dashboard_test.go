@@ -214,7 +214,17 @@ func TestRolledUpCandles(t *testing.T) {
 
 func TestNoModel(t *testing.T) {
 	expect(t, get(newHandler(t, only(bitcoin, randomWalk(bitcoin, 200))), "/BTCUSDT/15m"), http.StatusOK,
-		"No model is trained for this series.", "cryptoboat train")
+		"No model of BTCUSDT 15m has been trained.", "cryptoboat train -interval 15m BTCUSDT")
+}
+
+func TestUnavailableForecastSaysWhy(t *testing.T) {
+	dependencies := only(bitcoin, randomWalk(bitcoin, 200))
+	dependencies.Forecaster = fakeForecaster{err: market.Errorf(market.Unavailable, "candles before it are missing")}
+	response := get(newHandler(t, dependencies), "/BTCUSDT/15m")
+	expect(t, response, http.StatusOK, "Candles before it are missing.")
+	if strings.Contains(response.Body.String(), "cryptoboat train") {
+		t.Error("the page advises to train where that would not help")
+	}
 }
 
 func TestUnmeasuredModel(t *testing.T) {
@@ -252,11 +262,11 @@ func TestFailures(t *testing.T) {
 		status       int
 		text         string
 	}{
-		"unknown symbol":   {month(), "/DOGEUSDT/15m", 404, "No candles of DOGEUSDT are stored. There are candles of BTCUSDT, ETHUSDT."},
-		"no symbol":        {month(), "/BTC-USDT/15m", 404, "use 2 to 20 letters and digits"},
-		"unknown interval": {month(), "/BTCUSDT/7m", 404, "interval \"7m\" is unknown"},
+		"unknown symbol":   {month(), "/DOGEUSDT/15m", 404, "No candles of DOGEUSDT are stored; there are candles of BTCUSDT, ETHUSDT."},
+		"no symbol":        {month(), "/BTC-USDT/15m", 404, "Symbol \"BTC-USDT\" is not a pair: use 2 to 20 letters and digits"},
+		"unknown interval": {month(), "/BTCUSDT/7m", 404, "Interval \"7m\" is unknown"},
 		"finer than stored": {month(), "/BTCUSDT/5m", 404,
-			"Candles of BTCUSDT 5m cannot be made from what is stored. Its intervals are 15m, 30m, 1h"},
+			"Candles of BTCUSDT 5m cannot be made of what is stored; its intervals are 15m, 30m, 1h"},
 		"empty database": {Dependencies{History: &fakeHistory{}, Forecaster: noModel}, "/BTCUSDT/15m", 404, "cryptoboat import PATH"},
 		"broken":         {broken, "/BTCUSDT/15m", 500, "The page could not be made"},
 		"broken home":    {broken, "/", 500, "The page could not be made"},
@@ -291,7 +301,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 	stored.stored = append(stored.stored, history.StoredSeries{
 		Series: market.Series{Symbol: hostile, Interval: market.Minute15}, First: midnight, Last: midnight})
 	unnamed := only(bitcoin, candles)
-	unnamed.Forecaster = fakeForecaster{err: market.Errorf(market.NotFound, "%s", hostile)}
+	unnamed.Forecaster = fakeForecaster{err: market.Errorf(market.Unavailable, "%s", hostile)}
 
 	for name, response := range map[string]*httptest.ResponseRecorder{
 		"names":   get(newHandler(t, dependencies), "/BTCUSDT/15m"),

@@ -3,11 +3,13 @@ package dashboard
 import (
 	"context"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net/http"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
@@ -96,7 +98,7 @@ func (f fakeForecaster) Forecast(context.Context, market.Series, time.Time) (for
 	return f.forecast, f.err
 }
 
-var noModel = fakeForecaster{err: market.Errorf(market.NotFound, "No model is trained for this series.")}
+var noModel = fakeForecaster{err: market.Errorf(market.NotFound, "no model of the series has been trained")}
 
 // forecastAfter makes a forecast of the candle after the last one.
 func forecastAfter(series market.Series, last market.Candle) forecast.Forecast {
@@ -144,6 +146,21 @@ func month() Dependencies {
 	return Dependencies{History: newHistory(candles), Forecaster: fakeForecaster{forecast: forecastAfter(bitcoin, last)}}
 }
 
+// builtFiles returns the static files, with something in the place of the chart
+// library where it has not been fetched: only a browser needs the real one.
+func builtFiles(t testing.TB) fs.FS {
+	t.Helper()
+	built := make(fstest.MapFS)
+	for _, name := range []string{chartLibrary, "market.js", "style.css", "icon.svg"} {
+		content, err := fs.ReadFile(staticFiles, "static/"+name)
+		if err != nil && name != chartLibrary {
+			t.Fatal(err)
+		}
+		built[name] = &fstest.MapFile{Data: content}
+	}
+	return built
+}
+
 // newHandler serves the dashboard as the service does: behind its policy. The
 // clock stands at five minutes past midnight unless the test brings its own.
 func newHandler(t testing.TB, dependencies Dependencies) http.Handler {
@@ -155,7 +172,7 @@ func newHandler(t testing.TB, dependencies Dependencies) http.Handler {
 		dependencies.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	mux := http.NewServeMux()
-	if err := Register(mux, dependencies); err != nil {
+	if err := register(mux, dependencies, builtFiles(t)); err != nil {
 		t.Fatal(err)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

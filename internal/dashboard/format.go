@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
@@ -114,4 +116,14 @@ func plural(n int, noun string) string {
 		noun += "s"
 	}
 	return fmt.Sprintf("%s%s%s", formatCount(n), noBreak, noun)
+}
+
+// sentence makes a sentence of an error's message.
+func sentence(message string) string {
+	first, size := utf8.DecodeRuneInString(message)
+	text := string(unicode.ToUpper(first)) + message[size:]
+	if strings.HasSuffix(text, ".") {
+		return text
+	}
+	return text + "."
 }

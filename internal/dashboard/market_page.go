@@ -65,7 +65,7 @@ type marketPage struct {
 	Facts        []fact
 	Forecast     *forecastFacts // nil where NoForecast says why
 	NoForecast   string
-	NoModel      bool // training one would help
+	NoModel      bool // training one is what helps
 }
 
 // fact is one line of a table. Its values are kept whole where lines break.
@@ -103,7 +103,7 @@ func (d *dashboard) marketPage(
 		return nil, fmt.Errorf("reading candles of %s: %w", series, err)
 	}
 	if len(candles) == 0 {
-		return nil, market.Errorf(market.NotFound, "There are no candles of %s any more.", series)
+		return nil, market.Errorf(market.NotFound, "there are no candles of %s any more", series)
 	}
 	var next *forecast.Forecast
 	var noForecast string
@@ -111,8 +111,10 @@ func (d *dashboard) marketPage(
 	switch market.ErrorCode(forecastErr) {
 	case "":
 		next = &f
-	case market.NotFound, market.Unavailable:
-		noForecast = market.ErrorMessage(forecastErr)
+	case market.NotFound:
+		noForecast = fmt.Sprintf("No model of %s has been trained. Train one, then load this page again:", series)
+	case market.Unavailable:
+		noForecast = sentence(market.ErrorMessage(forecastErr))
 	default:
 		// Candles without a forecast are better than no page.
 		d.Log.ErrorContext(ctx, "forecast failed", "series", series.String(), "error", forecastErr)
