@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -34,42 +35,46 @@ func registerDocs(mux *http.ServeMux, document *huma.OpenAPI) error {
 	if err != nil {
 		return fmt.Errorf("encoding the OpenAPI document: %w", err)
 	}
-	serve(mux, "/openapi.json", jsonType, asJSON)
-	serve(mux, "/openapi.yaml", "application/yaml", asYAML)
+	serve(mux, "/openapi.json", jsonType, contentSecurityPolicy, asJSON)
+	serve(mux, "/openapi.yaml", "application/yaml", contentSecurityPolicy, asYAML)
 
-	page := "static/docs.html"
-	script, err := fs.ReadFile(static, viewer)
-	switch {
+	page, policy := "static/docs.html", viewerPolicy
+	switch script, err := fs.ReadFile(static, viewer); {
 	case errors.Is(err, fs.ErrNotExist):
-		page = "static/docs-without-viewer.html"
+		page, policy = "static/docs-without-viewer.html", contentSecurityPolicy
 	case err != nil:
 		return fmt.Errorf("reading the viewer of the API documentation: %w", err)
 	default:
-		serve(mux, "/docs/rapidoc-min.js", scriptType, script)
+		serve(mux, "/docs/rapidoc-min.js", scriptType, contentSecurityPolicy, script)
 	}
-	for _, file := range []struct{ path, name, contentType string }{
-		{"/docs", page, "text/html; charset=utf-8"},
-		{"/docs/docs.js", "static/docs.js", scriptType},
-		{"/docs/docs.css", "static/docs.css", "text/css; charset=utf-8"},
+	for _, file := range []struct{ path, contentType, policy, name string }{
+		{"/docs", "text/html; charset=utf-8", policy, page},
+		{"/docs/docs.js", scriptType, contentSecurityPolicy, "static/docs.js"},
+		{"/docs/docs.css", "text/css; charset=utf-8", contentSecurityPolicy, "static/docs.css"},
 	} {
 		content, err := fs.ReadFile(static, file.name)
 		if err != nil {
 			return fmt.Errorf("reading the API documentation: %w", err)
 		}
-		serve(mux, file.path, file.contentType, content)
+		serve(mux, file.path, file.contentType, file.policy, content)
 	}
 	return nil
 }
 
 const scriptType = "text/javascript; charset=utf-8"
 
+// viewerPolicy lets the viewer style what it draws, which it does with inline
+// styles; scripts stay as restricted as anywhere.
+var viewerPolicy = strings.Replace(contentSecurityPolicy, "style-src 'self'", "style-src 'self' 'unsafe-inline'", 1)
+
 // serve answers a path with bytes that do not change while the service runs. A
 // browser keeps them, and asks by their ETag whether they still hold.
-func serve(mux *http.ServeMux, path, contentType string, content []byte) {
+func serve(mux *http.ServeMux, path, contentType, policy string, content []byte) {
 	sum := sha256.Sum256(content)
 	etag := `"` + hex.EncodeToString(sum[:16]) + `"`
 	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Content-Security-Policy", policy)
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("ETag", etag)
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))

@@ -22,7 +22,7 @@ const pingTimeout = 2 * time.Second
 func registerHealth(api huma.API, database Pinger) {
 	register(api, huma.Operation{
 		OperationID: "get-health", Method: http.MethodGet, Path: "/healthcheck", Tags: []string{"service"}, Security: open,
-		Summary:     "Is the service able to answer?",
+		Summary:     "Check health",
 		Description: "200 when the service runs and its database answers, 503 when the database does not.",
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body health }, error) {
 		pingContext, cancel := context.WithTimeout(ctx, pingTimeout)

@@ -33,7 +33,7 @@ type intervalName string
 
 // Schema describes the parameter, for Huma.
 func (intervalName) Schema(huma.Registry) *huma.Schema {
-	schema := &huma.Schema{Type: huma.TypeString, Description: "Length of a candle; 1m is a minute, 1M a month."}
+	schema := &huma.Schema{Type: huma.TypeString, Description: "Length of a candle; 1m is a minute, 1M a month.", Examples: []any{"15m"}}
 	for _, i := range market.Intervals() {
 		schema.Enum = append(schema.Enum, string(i))
 	}

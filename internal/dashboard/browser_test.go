@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -53,23 +52,21 @@ func TestBrowser(t *testing.T) {
 
 	t.Run("read-out and zoom", func(t *testing.T) {
 		page := openPage(t, browser, dependencies, "/BTCUSDT/15m", 1280, 900)
-		newest := page.text("#readout")
-		page.hover(0.5, 0.3)
-		page.poll(`document.querySelector("#readout").innerText !== ` + fmt.Sprintf("%q", newest))
-		hovered := page.text("#readout [data-field=time]")
-		if !strings.HasPrefix(hovered, "2025-06-") {
-			t.Errorf("read-out in the middle of the chart is of %q, want a candle before the newest", hovered)
+		if newest := page.text("#readout [data-field=time]"); newest != "2025-06-30 23:45\u00a0UTC" {
+			t.Errorf("at first the read-out is of %q, want the newest candle", newest)
 		}
-		for _, slot := range []string{"2700", "2879"} {
-			above := page.number(`echarts.getInstanceByDom(document.getElementById("chart")).convertToPixel({xAxisIndex: 0}, ` + slot + `)`)
-			below := page.number(`echarts.getInstanceByDom(document.getElementById("chart")).convertToPixel({xAxisIndex: 1}, ` + slot + `)`)
-			if above != below {
-				t.Errorf("slot %s stands at %v in the prices, at %v in the volume", slot, above, below)
+		page.hoverSlot(2800)
+		page.poll(`document.querySelector("#readout [data-field=time]").innerText === "2025-06-30 04:00\u00a0UTC"`)
+		for _, slot := range []int{2700, 2879} {
+			if above, below := page.placeOf(slot, 0), page.placeOf(slot, 1); above != below {
+				t.Errorf("slot %d stands at %v in the prices, at %v in the volume", slot, above, below)
 			}
 		}
+		page.hoverSlot(2880)
+		page.poll(`document.querySelector("#readout .note").innerText.startsWith("forecast 109,277.62")`)
 		page.click("[data-zoom=all]")
-		page.hover(0.5, 0.31)
-		page.poll(`document.querySelector("#readout [data-field=time]").innerText < "2025-06-20"`)
+		page.hoverSlot(20) // a slot is narrower than a pixel now
+		page.poll(`document.querySelector("#readout [data-field=time]").innerText.startsWith("2025-06-01")`)
 		page.screenshot("all")
 	})
 
@@ -77,6 +74,10 @@ func TestBrowser(t *testing.T) {
 		page := openPage(t, browser, withHole, "/BTCUSDT/15m", 1280, 900)
 		page.waitForColour("up")
 		page.screenshot("hole")
+		page.hoverSlot(2805)
+		page.poll(`document.querySelector("#readout .note").innerText === "no candle stored"`)
+		page.hoverSlot(2872)
+		page.poll(`document.querySelector("#readout .note").innerText === "incomplete"`)
 	})
 
 	t.Run("phone", func(t *testing.T) {
@@ -243,12 +244,20 @@ func (p browserPage) click(selector string) {
 	p.run(chromedp.Click(selector, chromedp.ByQuery))
 }
 
-// hover moves the pointer to a point in the chart, given in shares of its size.
-func (p browserPage) hover(x, y float64) {
+// placeOf returns how far from the chart's left edge a slot's middle stands, in
+// pixels, on the time axis of a grid.
+func (p browserPage) placeOf(slot, grid int) float64 {
 	p.t.Helper()
-	var box struct{ X, Y, Width, Height float64 }
+	return p.number(fmt.Sprintf(
+		`echarts.getInstanceByDom(document.getElementById("chart")).convertToPixel({xAxisIndex: %d}, %d)`, grid, slot))
+}
+
+// hoverSlot moves the pointer over a slot, into the upper half of the prices.
+func (p browserPage) hoverSlot(slot int) {
+	p.t.Helper()
+	var box struct{ X, Y, Height float64 }
 	p.run(chromedp.Evaluate(`document.getElementById("chart").getBoundingClientRect().toJSON()`, &box))
-	p.run(chromedp.MouseEvent("mouseMoved", box.X+x*box.Width, box.Y+y*box.Height))
+	p.run(chromedp.MouseEvent("mouseMoved", box.X+p.placeOf(slot, 0), box.Y+0.3*box.Height))
 }
 
 // waitForColour waits until the chart's canvases hold a good many pixels of the

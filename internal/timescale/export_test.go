@@ -1,0 +1,15 @@
+package timescale
+
+import "github.com/jackc/pgx/v5/pgxpool"
+
+// Pool lets tests look at what no method tells.
+func (d *Database) Pool() *pgxpool.Pool { return d.pool }
+
+// RollUpRelations are the names of every roll-up.
+func RollUpRelations() []string {
+	names := make([]string, len(rollUps))
+	for k, r := range rollUps {
+		names[k] = r.relation
+	}
+	return names
+}
