@@ -98,24 +98,12 @@ func listCandles(ctx context.Context, h History, input *candlesInput) (*candlesO
 	if !start.IsZero() && !end.IsZero() && end.Before(start) {
 		return nil, invalid(ctx, "query.end", "expected an instant that is not before start or cursor")
 	}
-	stored, err := openTimesOf(ctx, h, series)
-	if err != nil {
-		return nil, err
-	}
-
-	r := stored
-	if !end.IsZero() && end.Before(r.End) {
-		r.End = end
-	}
-	if start.After(r.Start) {
-		r.Start = start
-	}
 	var candles []market.Candle
 	var next cursor
 	if start.IsZero() {
-		candles, err = newestCandles(ctx, h, series, r, input.Limit)
+		candles, err = newestCandles(ctx, h, series, end, input.Limit)
 	} else {
-		candles, next, err = candlesForward(ctx, h, series, r, input.Limit)
+		candles, next, err = candlesForward(ctx, h, series, market.TimeRange{Start: start, End: end}, input.Limit)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading candles of %s: %w", series, err)
@@ -123,34 +111,57 @@ func listCandles(ctx context.Context, h History, input *candlesInput) (*candlesO
 	return candlesAnswer(input, series, candles, next)
 }
 
-// candlesForward returns the first limit candles of r and, where there are
-// more, the cursor of the next one.
+// candlesForward returns the first limit candles of r, whose end may be zero
+// for none, and the cursor of the next one where there are more.
+//
+// Most often the candles stand without a gap, so it reads just the range that
+// they take then: a roll-up over all that follows may be dear, and so is asking
+// what is stored, which takes as long as a page. Where candles are missing it
+// goes on from there with ever longer ranges.
 func candlesForward(ctx context.Context, h History, series market.Series, r market.TimeRange, limit int) ([]market.Candle, cursor, error) {
-	// Most often the candles stand without a gap. A roll-up that is a plain view
-	// is cheap over just their range and dear over all that follows it.
-	first := r
-	if end := r.Start.Add(time.Duration(limit+1) * series.Interval.Length()); end.Before(r.End) {
-		first.End = end
+	if r.End.IsZero() {
+		r.End = latest
 	}
 	var candles []market.Candle
-	for _, part := range []market.TimeRange{first, {Start: first.End, End: r.End}} {
-		if part.Empty() || len(candles) > limit {
-			continue
+	known := false // r is within what is stored
+	for span := time.Duration(limit+1) * series.Interval.Length(); ; span *= 2 {
+		if !r.Empty() {
+			part := r
+			if r.End.Sub(r.Start) > span {
+				part.End = r.Start.Add(span)
+			}
+			more, err := h.Candles(ctx, series, part, limit+1-len(candles))
+			if err != nil {
+				return nil, cursor{}, err
+			}
+			candles = append(candles, more...)
+			r.Start = part.End
 		}
-		more, err := h.Candles(ctx, series, part, limit+1-len(candles))
-		if err != nil {
-			return nil, cursor{}, err
+		switch {
+		case len(candles) > limit:
+			return candles[:limit], cursor(candles[limit].OpenTime), nil
+		case r.Empty() && (known || len(candles) > 0):
+			return candles, cursor{}, nil
+		case !known:
+			stored, err := openTimesOf(ctx, h, series)
+			if err != nil {
+				return nil, cursor{}, err
+			}
+			r, known = intersection(r, stored), true
 		}
-		candles = append(candles, more...)
 	}
-	if len(candles) > limit {
-		return candles[:limit], cursor(candles[limit].OpenTime), nil
-	}
-	return candles, cursor{}, nil
 }
 
-// newestCandles returns the candles of the newest limit open times in r.
-func newestCandles(ctx context.Context, h History, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error) {
+// newestCandles returns the candles of the newest limit open times before end,
+// which may be zero for none.
+func newestCandles(ctx context.Context, h History, series market.Series, end time.Time, limit int) ([]market.Candle, error) {
+	r, err := openTimesOf(ctx, h, series)
+	if err != nil {
+		return nil, err
+	}
+	if !end.IsZero() && end.Before(r.End) {
+		r.End = end
+	}
 	newest := series.Interval.Floor(r.End.Add(-1))
 	if start := openTimeBefore(series.Interval, newest, limit-1); r.Start.Before(start) {
 		r.Start = start
@@ -165,6 +176,17 @@ func newestCandles(ctx context.Context, h History, series market.Series, r marke
 		return nil, err
 	}
 	return candles[max(0, len(candles)-limit):], nil
+}
+
+// intersection returns the instants that lie in both ranges.
+func intersection(a, b market.TimeRange) market.TimeRange {
+	if b.Start.After(a.Start) {
+		a.Start = b.Start
+	}
+	if b.End.Before(a.End) {
+		a.End = b.End
+	}
+	return a
 }
 
 // openTimeBefore returns the open time n candles before the one that opens at open.

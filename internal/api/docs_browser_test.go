@@ -67,6 +67,16 @@ func TestDocsInBrowser(t *testing.T) {
 			}
 		}
 	}
+
+	// The viewer can call the API under the policy.
+	const request = `document.querySelector("rapi-doc").shadowRoot.querySelector("api-request").shadowRoot`
+	err := chromedp.Run(browser,
+		chromedp.Evaluate(request+`.querySelector("button.primary").click()`, nil),
+		chromedp.Poll(request+`.textContent.includes("2024-03-01T00:30:00Z")`, nil),
+	)
+	if err != nil {
+		t.Errorf("trying out an operation: %v", err)
+	}
 }
 
 // startBrowser returns a context with a tab of its own.

@@ -54,11 +54,11 @@ func seriesOf(symbol symbolName, interval intervalName) (market.Series, error) {
 // milliseconds. Zero means that the client gave none.
 type instant time.Time
 
-// The instants that a client may name, [earliest, latest). Further away the
-// arithmetic of durations, which hold 292 years, would no longer be exact.
+// The instants that a client may name, [earliest, latest). Twice the time
+// between them fits into a duration, so that no sum of durations overflows.
 var (
 	earliest = time.Date(1970, time.January, 1, 0, 0, 0, 0, time.UTC)
-	latest   = time.Date(2200, time.January, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(2100, time.January, 1, 0, 0, 0, 0, time.UTC)
 )
 
 // What is wrong with an instant, without what the client sent.

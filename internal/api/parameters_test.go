@@ -16,11 +16,11 @@ func TestInstant(t *testing.T) {
 		"2024-03-01T00:00:00.123456Z":       "2024-03-01T00:00:00.123456Z",
 		"1709251200000":                     "2024-03-01T00:00:00Z",
 		"0":                                 "1970-01-01T00:00:00Z",
-		"2199-12-31T23:59:59.999Z":          "2199-12-31T23:59:59.999Z",
-		"2200-01-01T00:00:00Z":              "error: before 2200",
+		"2099-12-31T23:59:59.999Z":          "2099-12-31T23:59:59.999Z",
+		"2100-01-01T00:00:00Z":              "error: before 2100",
 		"1969-12-31T23:59:59Z":              "error: from 1970",
 		"-1":                                "error: from 1970",
-		"9223372036854775807":               "error: before 2200",
+		"9223372036854775807":               "error: before 2100",
 		"9999999999999999999999":            "error: RFC 3339",
 		"2024-03-01":                        "error: RFC 3339",
 		"2024-03-01T00:00:00 02:00":         "error: %2B",
@@ -136,7 +136,7 @@ func TestBadParametersAreNamedAndNotRepeated(t *testing.T) {
 		{candles + "interval=15M", "query.interval", "15m"},
 		{candles + "start=yesterday", "query.start", "epoch milliseconds"},
 		{candles + "end=2024-03-01T00:00:00+02:00", "query.end", "%2B"},
-		{candles + "end=9999-12-31T00:00:00Z", "query.end", "before 2200"},
+		{candles + "end=9999-12-31T00:00:00Z", "query.end", "before 2100"},
 		{candles + "limit=0", "query.limit", ">= 1"},
 		{candles + "limit=3001", "query.limit", "<= 3000"},
 		{candles + "limit=-5", "query.limit", ">= 1"},
@@ -153,7 +153,7 @@ func TestBadParametersAreNamedAndNotRepeated(t *testing.T) {
 		{"/v1/symbols?page=2", "query", "none is known here"},
 		{"/v1/symbols/BTC-USDT/candles", "path.symbol", "letters and digits"},
 		{"/v1/symbols/BTCUSDT/forecast?at=tomorrow", "query.at", "RFC 3339"},
-		{"/v1/symbols/BTCUSDT/forecast?at=2199-01-01T00:00:00Z", "query.at", "not in the future"},
+		{"/v1/symbols/BTCUSDT/forecast?at=2099-01-01T00:00:00Z", "query.at", "not in the future"},
 	} {
 		got := decode[problem](t, s.get(t, test.target), 422)
 		if len(got.Errors) != 1 || got.Errors[0].Location != test.location || !strings.Contains(got.Errors[0].Message, test.message) {

