@@ -40,6 +40,7 @@ type fakeService struct {
 	mutex sync.Mutex
 	at    time.Time          // of the last forecast
 	asked []market.TimeRange // ranges of candles
+	lists int                // of stored series
 }
 
 func (f *fakeService) fail() error {
@@ -50,6 +51,9 @@ func (f *fakeService) fail() error {
 }
 
 func (f *fakeService) StoredSeries(context.Context) ([]history.StoredSeries, error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.lists++
 	return f.stored, f.fail()
 }
 

@@ -102,7 +102,7 @@ func TestCandlesWalkEveryPage(t *testing.T) {
 }
 
 // A month of 15m candles comes in one answer, and the store is asked for just
-// that range.
+// that range and nothing else.
 func TestCandlesOfAMonthInOneAnswer(t *testing.T) {
 	f := newService(5000)
 	s := serveFake(t, f)
@@ -110,11 +110,32 @@ func TestCandlesOfAMonthInOneAnswer(t *testing.T) {
 	if len(page.Candles) != 2880 || page.NextCursor != nil {
 		t.Errorf("got %d candles, next page %v", len(page.Candles), page.NextCursor)
 	}
-	if len(f.asked) != 1 || !f.asked[0].End.Equal(day1.AddDate(0, 0, 30)) {
-		t.Errorf("the store was asked for %v, want the month once", f.asked)
+	if len(f.asked) != 1 || !f.asked[0].End.Equal(day1.AddDate(0, 0, 30)) || f.lists != 0 {
+		t.Errorf("the store was asked for %v, and %d times for what there is; want the month once", f.asked, f.lists)
 	}
 	if got := len(decode[candlePage](t, s.get(t, "/v1/symbols/BTCUSDT/candles"), http.StatusOK).Candles); got != 500 {
 		t.Errorf("by default %d candles come, want 500", got)
+	}
+}
+
+// Candles after a hole of years are found without reading all that is stored,
+// and without asking for one candle's length at a time.
+func TestCandlesAfterALongHole(t *testing.T) {
+	f := newService(1)
+	far := candleAt(day1.AddDate(3, 0, 0), 1)
+	f.candles[btc15m] = append(f.candles[btc15m], far)
+	f.stored[1].Last = day1.AddDate(9, 0, 0)
+	page := decode[candlePage](t, serveFake(t, f).get(t, "/v1/symbols/BTCUSDT/candles?limit=1&start=2024-03-01T00:15:00Z"), http.StatusOK)
+	if len(page.Candles) != 1 || !page.Candles[0].OpenTime.Equal(far.OpenTime) {
+		t.Errorf("got %v", openTimesIn(page))
+	}
+	if len(f.asked) > 20 || f.lists != 1 {
+		t.Errorf("the store was asked %d times, %d times for what there is", len(f.asked), f.lists)
+	}
+	for k := 1; k < len(f.asked); k++ {
+		if !f.asked[k].Start.Equal(f.asked[k-1].End) {
+			t.Errorf("after %v comes %v", f.asked[k-1], f.asked[k])
+		}
 	}
 }
 
