@@ -27,15 +27,11 @@ func runCoverage(ctx context.Context, e environment, flags *flag.FlagSet, argume
 			return err
 		}
 	} else {
-		stored, err := database.StoredSeries(ctx)
+		stored, err := database.Catalogue(ctx)
 		if err != nil {
 			return err
 		}
-		for k, s := range stored {
-			if k == 0 || s.Symbol != stored[k-1].Symbol {
-				symbols = append(symbols, s.Symbol)
-			}
-		}
+		symbols = stored.Symbols()
 		if len(symbols) == 0 {
 			fmt.Fprintln(e.out, "nothing is stored: import candle files by cryptoboat import PATH...")
 			return nil

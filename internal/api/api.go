@@ -16,9 +16,9 @@ import (
 
 // History reads candles, and says which there are.
 type History interface {
-	// StoredSeries returns every stored series, in any order. It is asked on
-	// every call that names a symbol, so it should not read whole series.
-	StoredSeries(ctx context.Context) ([]history.StoredSeries, error)
+	// Catalogue lists every stored series. It is asked on most calls, so it
+	// should not read whole series.
+	Catalogue(ctx context.Context) (history.Catalogue, error)
 	// Candles returns at most limit candles whose open times lie in r, oldest
 	// first, as stored or rolled up from a finer stored interval.
 	Candles(ctx context.Context, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error)

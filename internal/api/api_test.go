@@ -28,7 +28,7 @@ import (
 
 // fakeService is every dependency at once, in memory.
 type fakeService struct {
-	stored      []history.StoredSeries
+	stored      history.Catalogue
 	candles     map[market.Series][]market.Candle // oldest first
 	coverage    map[market.Symbol][]history.Coverage
 	forecast    forecast.Forecast
@@ -50,7 +50,7 @@ func (f *fakeService) fail() error {
 	return f.err
 }
 
-func (f *fakeService) StoredSeries(context.Context) ([]history.StoredSeries, error) {
+func (f *fakeService) Catalogue(context.Context) (history.Catalogue, error) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	f.lists++
@@ -123,7 +123,7 @@ func newService(n int) *fakeService {
 		f.candles[btc15m] = append(f.candles[btc15m], candleAt(day1.Add(time.Duration(k)*15*time.Minute), k))
 	}
 	eth := market.Series{Symbol: "ETHUSDT", Interval: market.Day1}
-	f.stored = []history.StoredSeries{
+	f.stored = history.Catalogue{
 		{Series: eth, First: day1, Last: day1},
 		{Series: btc15m, First: day1, Last: day1.Add(time.Duration(n-1) * 15 * time.Minute)},
 	}

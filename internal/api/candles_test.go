@@ -159,7 +159,7 @@ func TestCandlesOfAMonthlySeries(t *testing.T) {
 		c.Source, c.Parts = market.Month1, 1
 		f.candles[monthly] = append(f.candles[monthly], c)
 	}
-	f.stored = []history.StoredSeries{{Series: monthly, First: f.candles[monthly][0].OpenTime, Last: f.candles[monthly][29].OpenTime}}
+	f.stored = history.Catalogue{{Series: monthly, First: f.candles[monthly][0].OpenTime, Last: f.candles[monthly][29].OpenTime}}
 	s := serveFake(t, f)
 	for query, want := range map[string][]int{
 		"&limit=3":                               {4, 5, 6},

@@ -12,7 +12,7 @@ import (
 
 func TestSymbols(t *testing.T) {
 	f := newService(3)
-	f.stored = append(f.stored, history.StoredSeries{
+	f.stored = slices.Insert(f.stored, 0, history.StoredSeries{
 		Series: market.Series{Symbol: "BTCUSDT", Interval: market.Minute5}, First: day1, Last: day1.AddDate(0, 1, 0),
 	})
 	list := decode[symbolList](t, serveFake(t, f).get(t, "/v1/symbols"), http.StatusOK)
@@ -34,26 +34,5 @@ func TestSymbols(t *testing.T) {
 	empty := serveFake(t, &fakeService{}).get(t, "/v1/symbols")
 	if empty.body != `{"symbols":[]}`+"\n" {
 		t.Errorf("with nothing stored: %s", empty.body)
-	}
-}
-
-// Open times reach over every stored series that candles can be made of.
-func TestOpenTimes(t *testing.T) {
-	hour := func(h int) time.Time { return day1.Add(time.Duration(h) * time.Hour) }
-	stored := []history.StoredSeries{
-		{Series: market.Series{Symbol: "BTCUSDT", Interval: market.Minute15}, First: hour(30).Add(15 * time.Minute), Last: hour(80)},
-		{Series: market.Series{Symbol: "BTCUSDT", Interval: market.Hour1}, First: hour(2), Last: hour(50)},
-		{Series: market.Series{Symbol: "ETHUSDT", Interval: market.Hour1}, First: hour(-900), Last: hour(900)},
-	}
-	for interval, want := range map[market.Interval]market.TimeRange{
-		market.Minute5:  {},
-		market.Minute15: {Start: hour(30).Add(15 * time.Minute), End: hour(80).Add(15 * time.Minute)},
-		market.Hour1:    {Start: hour(2), End: hour(81)},
-		market.Day1:     {Start: hour(0), End: hour(96)},
-		market.Month1:   {Start: hour(0), End: day1.AddDate(0, 1, 0)},
-	} {
-		if got := openTimes(stored, market.Series{Symbol: "BTCUSDT", Interval: interval}); got != want {
-			t.Errorf("%s: got %v, want %v", interval, got, want)
-		}
 	}
 }

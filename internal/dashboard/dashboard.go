@@ -21,8 +21,8 @@ import (
 
 // History reads candles, and says which there are.
 type History interface {
-	// StoredSeries returns every stored series, in any order.
-	StoredSeries(ctx context.Context) ([]history.StoredSeries, error)
+	// Catalogue lists every stored series.
+	Catalogue(ctx context.Context) (history.Catalogue, error)
 	// Candles returns at most limit candles whose open times lie in r, oldest
 	// first, as stored or rolled up from a finer stored interval.
 	Candles(ctx context.Context, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error)
@@ -108,18 +108,18 @@ const pageTimeout = 10 * time.Second
 func (d *dashboard) serveHome(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 	defer cancel()
-	stored, err := d.History.StoredSeries(ctx)
+	stored, err := d.History.Catalogue(ctx)
 	if err != nil {
 		d.fail(w, r, nil, fmt.Errorf("listing the stored series: %w", err))
 		return
 	}
-	http.Redirect(w, r, pagePath(catalogue(stored).home()), http.StatusFound)
+	http.Redirect(w, r, pagePath(home(stored)), http.StatusFound)
 }
 
 func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 	defer cancel()
-	stored, err := d.History.StoredSeries(ctx)
+	stored, err := d.History.Catalogue(ctx)
 	if err != nil {
 		d.fail(w, r, nil, fmt.Errorf("listing the stored series: %w", err))
 		return
@@ -165,7 +165,7 @@ type failurePage struct {
 
 // fail answers with a page that says what went wrong. All that a visitor sends
 // is the address, so that invalid input is an address without a page.
-func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, stored []history.StoredSeries, err error) {
+func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, stored history.Catalogue, err error) {
 	page := failurePage{Heading: "There is no such page", Message: sentence(market.ErrorMessage(err))}
 	status := http.StatusNotFound
 	switch market.ErrorCode(err) {
@@ -183,7 +183,7 @@ func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, stored []histor
 		page.Message = "Its cause is in the service's log."
 		d.logError(r, "page failed", err)
 	}
-	page.layout = newLayout(page.Heading, catalogue(stored), market.Series{})
+	page.layout = newLayout(page.Heading, stored, market.Series{})
 	d.render(w, r, status, d.failure, page)
 }
 

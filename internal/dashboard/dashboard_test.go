@@ -201,7 +201,7 @@ func TestRolledUpCandles(t *testing.T) {
 	}
 	candles[4].Parts = 1
 	dependencies := Dependencies{Forecaster: noModel, History: &fakeHistory{
-		candles: map[market.Series][]market.Candle{hourly: candles}, stored: []history.StoredSeries{stored}}}
+		candles: map[market.Series][]market.Candle{hourly: candles}, stored: history.Catalogue{stored}}}
 	dependencies.Now = func() time.Time { return midnight.Add(16 * time.Minute) }
 	expect(t, get(newHandler(t, dependencies), "/BTCUSDT/1h"), http.StatusOK,
 		"Interval 1h, rolled up from 15m",
@@ -262,11 +262,11 @@ func TestFailures(t *testing.T) {
 		status       int
 		text         string
 	}{
-		"unknown symbol":   {month(), "/DOGEUSDT/15m", 404, "No candles of DOGEUSDT are stored; there are candles of BTCUSDT, ETHUSDT."},
+		"unknown symbol":   {month(), "/DOGEUSDT/15m", 404, "No candles of DOGEUSDT are stored: ask for one of BTCUSDT, ETHUSDT."},
 		"no symbol":        {month(), "/BTC-USDT/15m", 404, "Symbol \"BTC-USDT\" is not a pair: use 2 to 20 letters and digits"},
 		"unknown interval": {month(), "/BTCUSDT/7m", 404, "Interval \"7m\" is unknown"},
 		"finer than stored": {month(), "/BTCUSDT/5m", 404,
-			"Candles of BTCUSDT 5m cannot be made of what is stored; its intervals are 15m, 30m, 1h"},
+			"Candles of BTCUSDT 5m cannot be made of what is stored: ask for one of 15m, 30m, 1h"},
 		"empty database": {Dependencies{History: &fakeHistory{}, Forecaster: noModel}, "/BTCUSDT/15m", 404, "cryptoboat import PATH"},
 		"broken":         {broken, "/BTCUSDT/15m", 500, "The page could not be made"},
 		"broken home":    {broken, "/", 500, "The page could not be made"},

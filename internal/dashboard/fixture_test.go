@@ -59,7 +59,7 @@ func randomWalk(series market.Series, n int) []market.Candle {
 // fakeHistory holds whole series in memory.
 type fakeHistory struct {
 	candles map[market.Series][]market.Candle
-	stored  []history.StoredSeries
+	stored  history.Catalogue
 	err     error
 }
 
@@ -72,7 +72,7 @@ func newHistory(candles map[market.Series][]market.Candle) *fakeHistory {
 	return h
 }
 
-func (h *fakeHistory) StoredSeries(context.Context) ([]history.StoredSeries, error) {
+func (h *fakeHistory) Catalogue(context.Context) (history.Catalogue, error) {
 	return h.stored, h.err
 }
 

@@ -89,7 +89,7 @@ func TestChartWindow(t *testing.T) {
 		{market.Month1, midnight, midnight.AddDate(-20, 0, 0), 120},
 		{market.Month1, midnight, midnight.AddDate(0, -5, 0), 6}, // no more are stored
 	} {
-		r := chartWindow(test.interval, extent{first: test.first, newest: test.newest})
+		r := chartWindow(test.interval, market.TimeRange{Start: test.first, End: test.interval.Next(test.newest)})
 		bars := 0
 		for open := r.Start; open.Before(r.End); open = test.interval.Next(open) {
 			bars++

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/charts"
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
 // view is what the facts about a chart's candles are drawn from.
 type view struct {
 	series   market.Series
-	extent   extent
+	extent   history.Extent
 	window   market.TimeRange
 	candles  []market.Candle // at least one, ascending
 	slots    []charts.Slot
@@ -44,10 +45,10 @@ func (v view) price(value float64) string { return formatNumber(value, v.decimal
 // stale says so where two intervals have passed since the newest stored candle
 // closed: the one after it should long have been here.
 func (v view) stale() string {
-	if v.now.Sub(v.extent.known) <= 2*v.extent.interval.Length() {
+	if v.now.Sub(v.extent.Known) <= 2*v.extent.Source.Length() {
 		return ""
 	}
-	return "Stale: the newest candle closed " + formatAge(v.extent.known, v.now)
+	return "Stale: the newest candle closed " + formatAge(v.extent.Known, v.now)
 }
 
 // dayBefore returns the close 24 hours before the newest one, if there was one
@@ -106,7 +107,7 @@ func (v view) facts() []fact {
 		newFact("Interval", v.interval()),
 		opened,
 		newFact("Close", v.price(newest.Close)),
-		newFact("Stored up to", formatInstant(v.extent.known), formatAge(v.extent.known, v.now)),
+		newFact("Stored up to", formatInstant(v.extent.Known), formatAge(v.extent.Known, v.now)),
 		newFact("24 h change", v.dayChange()...),
 		newFact(v.spanName("High"), v.price(highest.High), formatInstant(highest.OpenTime)),
 		newFact(v.spanName("Low"), v.price(lowest.Low), formatInstant(lowest.OpenTime)),

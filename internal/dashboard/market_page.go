@@ -23,36 +23,6 @@ const (
 	candleLimit = 3000
 )
 
-// layout is what the frame around every page shows.
-type layout struct {
-	Title     string
-	Symbols   []link
-	Intervals []link
-}
-
-type link struct {
-	Name, Path string
-	Current    bool
-}
-
-// newLayout links to what is stored; current is zero off the market pages.
-func newLayout(title string, stored catalogue, current market.Series) layout {
-	l := layout{Title: title}
-	for _, symbol := range stored.symbols() {
-		target := stored.home()
-		if current.Interval != "" {
-			target = current
-		}
-		target.Symbol = symbol
-		l.Symbols = append(l.Symbols, link{string(symbol), pagePath(stored.nearest(target)), symbol == current.Symbol})
-	}
-	for _, interval := range stored.intervals(current.Symbol) {
-		target := market.Series{Symbol: current.Symbol, Interval: interval}
-		l.Intervals = append(l.Intervals, link{string(interval), pagePath(target), interval == current.Interval})
-	}
-	return l
-}
-
 // marketPage is what the page of a series shows.
 type marketPage struct {
 	layout
@@ -77,27 +47,27 @@ type fact struct {
 func newFact(name string, values ...string) fact { return fact{name, values} }
 
 // chartWindow returns the range of open times that a chart shows of a series.
-func chartWindow(interval market.Interval, e extent) market.TimeRange {
-	end := interval.Next(e.newest)
+func chartWindow(interval market.Interval, openTimes market.TimeRange) market.TimeRange {
+	end := openTimes.End
 	bars := min(max(int(chartSpan/interval.Length()), fewestBars), mostBars)
 	start := end.Add(-time.Duration(bars) * interval.Length())
 	if interval == market.Month1 {
 		start = end.AddDate(0, -bars, 0)
 	}
-	if start.Before(e.first) {
-		start = e.first
+	if start.Before(openTimes.Start) {
+		start = openTimes.Start
 	}
 	return market.TimeRange{Start: start, End: end}
 }
 
 func (d *dashboard) marketPage(
-	ctx context.Context, stored []history.StoredSeries, series market.Series,
+	ctx context.Context, stored history.Catalogue, series market.Series,
 ) (*marketPage, error) {
-	extent, err := catalogue(stored).extent(series)
+	extent, err := stored.Extent(series)
 	if err != nil {
 		return nil, err
 	}
-	window := chartWindow(series.Interval, extent)
+	window := chartWindow(series.Interval, extent.OpenTimes)
 	candles, err := d.History.Candles(ctx, series, window, candleLimit)
 	if err != nil {
 		return nil, fmt.Errorf("reading candles of %s: %w", series, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -194,13 +195,12 @@ func (d *Database) Candles(
 	if lacking.Empty() {
 		return candles, nil
 	}
-	stored, err := d.storedSeries(ctx, series.Symbol)
+	stored, err := d.catalogueOf(ctx, series.Symbol)
 	if err != nil {
 		return nil, err
 	}
-	for k := len(stored) - 1; k >= 0 && !lacking.Empty(); k-- {
-		source := stored[k]
-		if !source.Interval.Divides(series.Interval) {
+	for _, source := range slices.Backward(stored.Sources(series)) {
+		if source.Interval == series.Interval {
 			continue
 		}
 		rolledUp, err := d.rolledUpCandles(ctx, series, source.Interval, lacking, limit)
@@ -209,6 +209,9 @@ func (d *Database) Candles(
 		}
 		candles = mergeByCover(series.Interval, candles, rolledUp, limit)
 		lacking = lackingRange(series.Interval, candles, r, limit)
+		if lacking.Empty() {
+			break
+		}
 	}
 	return candles, nil
 }
@@ -216,26 +219,21 @@ func (d *Database) Candles(
 // LatestCandle returns the candle of a series that opens last, delivered or
 // rolled up, or a NotFound error where nothing stored yields one.
 func (d *Database) LatestCandle(ctx context.Context, series market.Series) (market.Candle, error) {
-	stored, err := d.storedSeries(ctx, series.Symbol)
+	stored, err := d.catalogueOf(ctx, series.Symbol)
 	if err != nil {
 		return market.Candle{}, err
 	}
-	var latest market.TimeRange
-	for _, s := range stored {
-		if s.Interval != series.Interval && !s.Interval.Divides(series.Interval) {
-			continue
-		}
-		if open := series.Interval.Floor(s.Last); latest.Empty() || open.After(latest.Start) {
-			latest = market.TimeRange{Start: open, End: series.Interval.Next(open)}
-		}
+	extent, err := stored.Extent(series)
+	if err != nil {
+		return market.Candle{}, err
 	}
-	candles, err := d.Candles(ctx, series, latest, 1)
+	newest := series.Interval.Floor(extent.OpenTimes.End.Add(-1))
+	candles, err := d.Candles(ctx, series, market.TimeRange{Start: newest, End: extent.OpenTimes.End}, 1)
 	if err != nil {
 		return market.Candle{}, err
 	}
 	if len(candles) == 0 {
-		return market.Candle{}, market.Errorf(market.NotFound,
-			"no candles of %s are stored, nor any that it could be rolled up from", series)
+		return market.Candle{}, market.Errorf(market.NotFound, "the newest candle of %s is gone", series)
 	}
 	return candles[0], nil
 }

@@ -11,56 +11,43 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
-// StoredSeries returns every series of which candles are stored as delivered,
-// by symbol, then finest interval first.
-func (d *Database) StoredSeries(ctx context.Context) ([]history.StoredSeries, error) {
+// Catalogue lists every series of which candles are stored as delivered.
+func (d *Database) Catalogue(ctx context.Context) (history.Catalogue, error) {
 	// Step through the key from one symbol to the next instead of reading rows.
-	rows, err := d.pool.Query(ctx, `
+	return d.catalogue(ctx, `
 		WITH RECURSIVE symbols AS (
 			(SELECT symbol FROM candles ORDER BY symbol LIMIT 1)
 			UNION ALL
 			SELECT (SELECT c.symbol FROM candles AS c WHERE c.symbol > symbols.symbol ORDER BY c.symbol LIMIT 1)
 			FROM symbols WHERE symbols.symbol IS NOT NULL
-		)
-		SELECT symbol FROM symbols WHERE symbol IS NOT NULL`)
-	if err != nil {
-		return nil, fmt.Errorf("read the stored symbols: %w", err)
-	}
-	symbols, err := pgx.CollectRows(rows, pgx.RowTo[market.Symbol])
-	if err != nil {
-		return nil, fmt.Errorf("read the stored symbols: %w", err)
-	}
-	var stored []history.StoredSeries
-	for _, symbol := range symbols {
-		series, err := d.storedSeries(ctx, symbol)
-		if err != nil {
-			return nil, err
-		}
-		stored = append(stored, series...)
-	}
-	return stored, nil
+		)`, market.Intervals())
 }
 
-// storedSeries returns the stored series of one symbol, finest interval first.
-func (d *Database) storedSeries(ctx context.Context, symbol market.Symbol) ([]history.StoredSeries, error) {
-	rows, err := d.pool.Query(ctx, `
-		SELECT name, first.open_time, last.open_time
-		FROM unnest($2::text[]) WITH ORDINALITY AS interval (name, position),
-		LATERAL (SELECT open_time FROM candles WHERE symbol = $1 AND candles.interval = interval.name
+// catalogueOf lists the stored series of one symbol.
+func (d *Database) catalogueOf(ctx context.Context, symbol market.Symbol) (history.Catalogue, error) {
+	return d.catalogue(ctx, `WITH symbols AS (SELECT $2::text AS symbol)`, market.Intervals(), symbol)
+}
+
+// catalogue lists the stored series of the symbols that a WITH clause names.
+func (d *Database) catalogue(ctx context.Context, symbols string, arguments ...any) (history.Catalogue, error) {
+	rows, err := d.pool.Query(ctx, symbols+`
+		SELECT symbols.symbol, name, first.open_time, last.open_time
+		FROM symbols, unnest($1::text[]) WITH ORDINALITY AS intervals (name, position),
+		LATERAL (SELECT open_time FROM candles WHERE symbol = symbols.symbol AND interval = name
 		         ORDER BY open_time LIMIT 1) AS first,
-		LATERAL (SELECT open_time FROM candles WHERE symbol = $1 AND candles.interval = interval.name
+		LATERAL (SELECT open_time FROM candles WHERE symbol = symbols.symbol AND interval = name
 		         ORDER BY open_time DESC LIMIT 1) AS last
-		ORDER BY position`, symbol, market.Intervals())
+		ORDER BY symbols.symbol, position`, arguments...)
 	if err != nil {
-		return nil, fmt.Errorf("read the stored series of %s: %w", symbol, err)
+		return nil, fmt.Errorf("list the stored series: %w", err)
 	}
 	stored, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (history.StoredSeries, error) {
-		s := history.StoredSeries{Series: market.Series{Symbol: symbol}}
-		err := row.Scan(&s.Interval, &s.First, &s.Last)
+		var s history.StoredSeries
+		err := row.Scan(&s.Symbol, &s.Interval, &s.First, &s.Last)
 		return s, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the stored series of %s: %w", symbol, err)
+		return nil, fmt.Errorf("list the stored series: %w", err)
 	}
 	return stored, nil
 }
@@ -68,7 +55,7 @@ func (d *Database) storedSeries(ctx context.Context, symbol market.Symbol) ([]hi
 // Coverage returns what is stored of a symbol, finest interval first, or a
 // NotFound error where nothing is. It is computed from the rows at every call.
 func (d *Database) Coverage(ctx context.Context, symbol market.Symbol) ([]history.Coverage, error) {
-	stored, err := d.storedSeries(ctx, symbol)
+	stored, err := d.catalogueOf(ctx, symbol)
 	if err != nil {
 		return nil, err
 	}

@@ -23,12 +23,12 @@ func TestCoverageFindsHoles(t *testing.T) {
 	write(t, d, months, append(monthly[:2:2], monthly[4:]...))
 	write(t, d, market.Series{Symbol: "ETHUSDT", Interval: market.Hour1}, walk(market.Hour1, newYear, 1))
 
-	stored, err := d.StoredSeries(t.Context())
+	stored, err := d.Catalogue(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := func(k int) time.Time { return newYear.Add(time.Duration(k) * 15 * time.Minute) }
-	want := []history.StoredSeries{
+	want := history.Catalogue{
 		{Series: btc15m, First: at(0), Last: at(99)},
 		{Series: months, First: newYear, Last: newYear.AddDate(0, 5, 0)},
 		{Series: market.Series{Symbol: "ETHUSDT", Interval: market.Hour1}, First: newYear, Last: newYear},

@@ -34,8 +34,6 @@ func Open(ctx context.Context, url string) (*Database, error) {
 	}
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	config.ConnConfig.RuntimeParams["application_name"] = "cryptoboat"
-	// A generic plan cannot leave out the chunks that a time range excludes.
-	config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
 	config.AfterConnect = func(_ context.Context, connection *pgx.Conn) error {
 		connection.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
