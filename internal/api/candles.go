@@ -134,7 +134,11 @@ func candlesForward(ctx context.Context, h History, series market.Series, r mark
 			if err != nil {
 				return nil, cursor{}, err
 			}
-			candles = append(candles, more...)
+			if candles == nil {
+				candles = more // most often all of it
+			} else {
+				candles = append(candles, more...)
+			}
 			r.Start = part.End
 		}
 		switch {

@@ -124,7 +124,18 @@ func appendOptional[T any](b []byte, v market.Optional[T], appendValue func([]by
 
 // appendNumber appends the shortest decimal that reads back as v, with an
 // exponent where encoding/json has one.
+//
+// What the exchange publishes has at most eight decimals. Where it has no more
+// than fifteen digits in all, those digits are the shortest decimal, as no other
+// of fifteen reads back as the same value, and writing them as an integer saves
+// two fifths of a page's time (BenchmarkEncode).
 func appendNumber(b []byte, v float64) []byte {
+	const unit = 1e8
+	if v == 0 || v >= 1e-6 && v < 1e15/unit {
+		if n := uint64(v*unit + 0.5); float64(n)/unit == v && !math.Signbit(v) {
+			return appendDecimal(b, n)
+		}
+	}
 	format := byte('f')
 	if abs := math.Abs(v); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
 		format = 'e'
@@ -134,6 +145,25 @@ func appendNumber(b []byte, v float64) []byte {
 		// e-09 to e-9
 		b[n-2] = b[n-1]
 		b = b[:n-1]
+	}
+	return b
+}
+
+// appendDecimal appends n hundred-millionths.
+func appendDecimal(b []byte, n uint64) []byte {
+	const unit = 100_000_000
+	b = strconv.AppendUint(b, n/unit, 10)
+	fraction := n % unit
+	if fraction == 0 {
+		return b
+	}
+	b = append(b, ".00000000"...)
+	for k := len(b) - 1; fraction > 0; k-- {
+		b[k] += byte(fraction % 10)
+		fraction /= 10
+	}
+	for b[len(b)-1] == '0' {
+		b = b[:len(b)-1]
 	}
 	return b
 }

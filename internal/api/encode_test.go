@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -109,6 +111,27 @@ func BenchmarkEncode(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			b.SetBytes(int64(len(appendCSV(nil, market.Minute15, candles))))
+		}
+	})
+}
+
+// Numbers are what encoding/json writes, whichever way they take.
+func TestNumbersAreThoseOfEncodingJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := rapid.OneOf(
+			rapid.Custom(func(t *rapid.T) float64 { return float64(rapid.Uint64Range(0, 2e15).Draw(t, "units")) / 1e8 }),
+			rapid.Custom(func(t *rapid.T) float64 { return float64(rapid.Uint64Range(0, 1e6).Draw(t, "cents")) / 100 }),
+			rapid.Float64(),
+			rapid.Float64Range(0, 1e-5),
+			rapid.Float64Range(9_999_990, 10_000_010),
+			rapid.Just(math.Copysign(0, -1)),
+		).Draw(t, "value")
+		want, err := json.Marshal(v)
+		if err != nil {
+			t.Skip("not a number that JSON has")
+		}
+		if got := appendNumber(nil, v); string(got) != string(want) {
+			t.Fatalf("%s, want %s", got, want)
 		}
 	})
 }

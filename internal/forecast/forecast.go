@@ -33,7 +33,8 @@ type Band struct {
 }
 
 // Baseline is a prediction that needs no forest. A forecast is worth as much
-// as it beats these by.
+// as it beats these by. None has a view of the direction: its ProbabilityUp is
+// a half.
 type Baseline struct {
 	Name string // "price stays", "EWMA" or "HAR"
 	Prediction

@@ -88,7 +88,11 @@ func (f *Forecaster) Forecast(ctx context.Context, series market.Series, at time
 	}
 	known := own.closedBy(open)
 	if !own.ready(known, open) {
-		return Forecast{}, market.Errorf(market.Unavailable,
+		code := market.NotFound
+		if at.IsZero() {
+			code = market.Unavailable
+		}
+		return Forecast{}, market.Errorf(code,
 			"the candle of %s that opens at %s cannot be forecast: it takes the %d candles before it, the last of them closed just then",
 			series, open.Format(time.RFC3339), window)
 	}

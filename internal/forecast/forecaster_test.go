@@ -52,8 +52,12 @@ func TestForecastOfTheNextCandle(t *testing.T) {
 			t.Errorf("the prediction is %+v", p)
 		}
 	}
-	if _, err := f.Forecast(t.Context(), btc, start.Add(time.Hour)); market.ErrorCode(err) != market.Unavailable {
+	if _, err := f.Forecast(t.Context(), btc, start.Add(time.Hour)); market.ErrorCode(err) != market.NotFound {
 		t.Errorf("within the first window: %v", err)
+	}
+	stores.candles[btc] = stores.candles[btc][len(stores.candles[btc])-window/2:]
+	if _, err := f.Forecast(t.Context(), btc, time.Time{}); market.ErrorCode(err) != market.Unavailable {
+		t.Errorf("on half a window: %v", err)
 	}
 }
 

@@ -12,16 +12,15 @@ const maxSymbolLength = 20
 // Invalid error that says what a symbol looks like. It does not ask whether
 // anybody trades it.
 func ParseSymbol(name string) (Symbol, error) {
-	upper := strings.ToUpper(name)
-	valid := len(upper) >= 2 && len(upper) <= maxSymbolLength
-	for _, r := range upper {
-		valid = valid && (r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')
+	valid := len(name) >= 2 && len(name) <= maxSymbolLength
+	for _, r := range name {
+		valid = valid && (r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9')
 	}
 	if !valid {
 		return "", Errorf(Invalid, "symbol %q is not a pair: use 2 to %d letters and digits, such as BTCUSDT",
 			clip(name), maxSymbolLength)
 	}
-	return Symbol(upper), nil
+	return Symbol(strings.ToUpper(name)), nil
 }
 
 // clip shortens foreign text for an error message.

@@ -241,7 +241,7 @@ func (d *Database) LatestCandle(ctx context.Context, series market.Series) (mark
 func (d *Database) nativeCandles(
 	ctx context.Context, series market.Series, r market.TimeRange, limit int,
 ) ([]market.Candle, error) {
-	return d.queryCandles(ctx, series.Interval, `
+	return d.queryCandles(ctx, series.Interval, expectedRows(series.Interval, r, limit), `
 		SELECT open_time, open, high, low, close, volume,
 		       quote_volume, trades, taker_buy_volume, taker_buy_quote_volume, 1::bigint
 		FROM candles
@@ -257,7 +257,7 @@ func (d *Database) rolledUpCandles(
 	if !ok {
 		return nil, nil
 	}
-	return d.queryCandles(ctx, source, `
+	return d.queryCandles(ctx, source, expectedRows(series.Interval, r, limit), `
 		SELECT open_time, open, high, low, close, volume,
 		       quote_volume, trades, taker_buy_volume, taker_buy_quote_volume, parts
 		FROM `+pgx.Identifier{relation}.Sanitize()+`
@@ -266,16 +266,23 @@ func (d *Database) rolledUpCandles(
 		series.Symbol, source, r.Start, r.End, limit)
 }
 
-// queryCandles reads candles made of parts of the interval source.
+// expectedRows is how many candles fit the range and the limit.
+func expectedRows(interval market.Interval, r market.TimeRange, limit int) int {
+	return int(min(r.End.Sub(r.Start)/interval.Length()+1, time.Duration(limit)))
+}
+
+// queryCandles reads candles made of parts of the interval source, about as
+// many as expected.
 func (d *Database) queryCandles(
-	ctx context.Context, source market.Interval, sql string, arguments ...any,
+	ctx context.Context, source market.Interval, expected int, sql string, arguments ...any,
 ) ([]market.Candle, error) {
 	rows, err := d.pool.Query(ctx, sql, arguments...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var candles []market.Candle
+	const most = 1 << 16 // a range may be far wider than what is stored in it
+	candles := make([]market.Candle, 0, min(expected, most))
 	var quoteVolume, takerBuyVolume, takerBuyQuoteVolume pgtype.Float8
 	var trades pgtype.Int8
 	for rows.Next() {
