@@ -29,9 +29,13 @@ var importMap = map[string][]string{
 	"internal/api":       {"internal/market", "internal/history", "internal/forecast"},
 	"internal/dashboard": {"internal/market", "internal/history", "internal/forecast", "charts"},
 	"charts":             {"internal/market", "internal/forecast"},
-	// Tests on the real database, of any package.
+	// What tests of any package may use.
 	"internal/timescale/timescaletest": {"internal/timescale"},
+	"internal/browsertest":             {},
 }
+
+// forTests are the packages that only tests may import.
+var forTests = []string{"internal/timescale/timescaletest", "internal/browsertest"}
 
 // thirdParty names the packages that are held to a list of foreign imports.
 var thirdParty = map[string][]string{
@@ -99,7 +103,7 @@ func checkFile(t *testing.T, file, relative string) {
 		own, isOwn := strings.CutPrefix(name, module+"/")
 		switch {
 		case isOwn && own == from, isOwn && slices.Contains(allowed, own):
-		case isOwn && isTest && own == "internal/timescale/timescaletest":
+		case isOwn && isTest && slices.Contains(forTests, own):
 		case isOwn:
 			t.Errorf("%s imports %s: the import map allows %s only %v", relative, own, from, allowed)
 		case isTest || !strings.Contains(strings.Split(name, "/")[0], "."): // the standard library

@@ -16,35 +16,24 @@ func runEvaluate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 	learn := addTimeFlag(flags, "learn-from", listing, "learn from no candle that opened before")
 	from := addTimeFlag(flags, "from", time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC), "first candle to forecast")
 	to := addTimeFlag(flags, "to", time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC), "end of the candles to forecast, exclusive")
-	if err := parse(flags, arguments); err != nil {
-		return err
-	}
-	symbols, err := parseSymbols(flags.Args())
-	if err != nil {
-		return err
-	}
-	database, err := openDatabase(ctx, e)
-	if err != nil {
-		return err
-	}
-	defer database.Close()
-	forecaster := forecast.NewForecaster(database, database)
-	for _, symbol := range symbols {
+	err := forEachSymbol(ctx, e, flags, arguments, func(forecaster *forecast.Forecaster, symbol market.Symbol) error {
 		series := market.Series{Symbol: symbol, Interval: *interval}
 		fmt.Fprintf(e.out, "%s, each month by a model trained on the candles before it\n", series)
 		table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprint(table, "month\trows\tskill %\thit %\tBrier\tpinball\tEWMA\tHAR\tcover 80\tcover 90\tHAR 80\tHAR 90\twidth 80\tHAR\t\n")
 		whole, err := forecaster.Evaluate(ctx, series, *learn, market.TimeRange{Start: *from, End: *to}, func(m forecast.Metrics) {
 			printMetrics(table, m.Fold.Start.Format("2006-01"), m)
-			if isTerminal(e.errors) {
-				fmt.Fprintf(e.errors, "%s done\n", m.Fold.Start.Format("2006-01"))
-			}
+			fmt.Fprintf(e.errors, "%s %s is done\n", series, m.Fold.Start.Format("2006-01"))
 		})
 		if err != nil {
 			return err
 		}
 		printMetrics(table, "all", whole)
 		table.Flush()
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	fmt.Fprintln(e.out, "Skill is 1 − MSE/MSE₀ against \"the price stays\"; losses and widths are in basis points.")
 	return nil

@@ -14,25 +14,16 @@ import (
 func runPredict(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	interval := addIntervalFlag(flags, market.Minute15)
 	at := addTimeFlag(flags, "at", time.Time{}, "an instant within the candle to forecast; by default the one after the newest stored")
-	if err := parse(flags, arguments); err != nil {
-		return err
-	}
-	symbols, err := parseSymbols(flags.Args())
-	if err != nil {
-		return err
-	}
-	database, err := openDatabase(ctx, e)
-	if err != nil {
-		return err
-	}
-	defer database.Close()
-	forecaster := forecast.NewForecaster(database, database)
-	for _, symbol := range symbols {
+	err := forEachSymbol(ctx, e, flags, arguments, func(forecaster *forecast.Forecaster, symbol market.Symbol) error {
 		f, err := forecaster.Forecast(ctx, market.Series{Symbol: symbol, Interval: *interval}, *at)
 		if err != nil {
 			return err
 		}
 		printForecast(e, f)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	fmt.Fprintln(e.out, "Information, not financial advice.")
 	return nil

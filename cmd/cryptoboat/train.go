@@ -14,25 +14,12 @@ func runTrain(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 	interval := addIntervalFlag(flags, market.Minute15)
 	from := addTimeFlag(flags, "from", listing, "first candle to learn from")
 	to := addTimeFlag(flags, "to", time.Time{}, "end of the candles to learn from, exclusive; now by default")
-	if err := parse(flags, arguments); err != nil {
-		return err
-	}
-	symbols, err := parseSymbols(flags.Args())
-	if err != nil {
-		return err
-	}
-	end := *to
-	if end.IsZero() {
-		end = time.Now().UTC()
-	}
-	database, err := openDatabase(ctx, e)
-	if err != nil {
-		return err
-	}
-	defer database.Close()
-	forecaster := forecast.NewForecaster(database, database)
-	for _, symbol := range symbols {
+	return forEachSymbol(ctx, e, flags, arguments, func(forecaster *forecast.Forecaster, symbol market.Symbol) error {
 		series := market.Series{Symbol: symbol, Interval: *interval}
+		end := *to
+		if end.IsZero() {
+			end = time.Now().UTC()
+		}
 		var bar *progress
 		started := time.Now()
 		model, known, err := forecaster.Train(ctx, series, market.TimeRange{Start: *from, End: end}, func(done, total int) {
@@ -49,7 +36,7 @@ func runTrain(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 		}
 		if known {
 			fmt.Fprintf(e.out, "%s: model %d has learnt from these %d candles already\n", series, model.ID, model.Rows)
-			continue
+			return nil
 		}
 		fmt.Fprintf(e.out, "%s: model %d learnt from %d candles, %s to %s, in %s\n", series, model.ID, model.Rows,
 			model.Window.Start.Format(time.DateOnly), model.Window.End.Format(time.DateOnly),
@@ -62,6 +49,6 @@ func runTrain(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 					b.Name, b.PinballLoss, b.Coverage80*100, b.Coverage90*100)
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }

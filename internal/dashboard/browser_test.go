@@ -4,29 +4,26 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	cdplog "github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"github.com/cryptoboat/cryptoboat/internal/browsertest"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
 // TestBrowser opens pages in a real browser. Any console error, exception,
 // breach of the content security policy or request to another host fails it.
 func TestBrowser(t *testing.T) {
-	browser := startBrowser(t)
+	lacking := ""
+	if _, err := staticFiles.Open("static/" + chartLibrary); err != nil {
+		lacking = "the chart library has not been fetched (make assets)"
+	}
+	browser := browsertest.Start(t, lacking)
 
 	dependencies := month()
 	dependencies.Now = func() time.Time { return midnight.Add(511 * 24 * time.Hour) }
@@ -41,13 +38,13 @@ func TestBrowser(t *testing.T) {
 		for _, role := range []string{"up", "down", "volume", "forecast"} {
 			page.waitForColour(role)
 		}
-		page.screenshot("light")
+		browsertest.Screenshot(t, page.ctx, "light")
 		page.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
 			{Name: "prefers-color-scheme", Value: "dark"}}))
 		for _, role := range []string{"up", "down", "volume", "forecast"} {
 			page.waitForColour(role)
 		}
-		page.screenshot("dark")
+		browsertest.Screenshot(t, page.ctx, "dark")
 	})
 
 	t.Run("read-out and zoom", func(t *testing.T) {
@@ -67,13 +64,13 @@ func TestBrowser(t *testing.T) {
 		page.click("[data-zoom=all]")
 		page.hoverSlot(20) // a slot is narrower than a pixel now
 		page.poll(`document.querySelector("#readout [data-field=time]").innerText.startsWith("2025-06-01")`)
-		page.screenshot("all")
+		browsertest.Screenshot(t, page.ctx, "all")
 	})
 
 	t.Run("hole, incomplete candle, no model", func(t *testing.T) {
 		page := openPage(t, browser, withHole, "/BTCUSDT/15m", 1280, 900)
 		page.waitForColour("up")
-		page.screenshot("hole")
+		browsertest.Screenshot(t, page.ctx, "hole")
 		page.hoverSlot(2805)
 		page.poll(`document.querySelector("#readout .note").innerText === "no candle stored"`)
 		page.hoverSlot(2872)
@@ -88,59 +85,9 @@ func TestBrowser(t *testing.T) {
 			if width := page.number(`document.documentElement.scrollWidth`); width > 390 {
 				t.Errorf("the page is %v pixels wide on a screen of 390 and scrolls sideways", width)
 			}
-			page.screenshot("phone-" + scheme)
+			browsertest.Screenshot(t, page.ctx, "phone-"+scheme)
 		}
 	})
-}
-
-// startBrowser returns a context in which chromedp opens tabs.
-func startBrowser(t *testing.T) context.Context {
-	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	missing := ""
-	if _, err := staticFiles.Open("static/" + chartLibrary); err != nil {
-		missing = "the chart library has not been fetched (make assets)"
-	} else if path == "" {
-		missing = "there is no chromium on this machine (Debian: apt-get install chromium)"
-	}
-	switch {
-	case missing != "" && os.Getenv("CI") != "":
-		t.Fatal(missing)
-	case missing != "":
-		t.Skip("the pages are not tested in a browser: " + missing)
-	}
-	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.Headless, chromedp.DisableGPU, chromedp.NoFirstRun,
-		// Nothing but the page under test may use the network.
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.WSURLReadTimeout(time.Minute),
-	}
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox)
-	}
-	// Not the test's own context: that ends before the clean-up, which would
-	// kill the browser while it writes into the folder that is to be removed.
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancel)
-	ctx, _ = chromedp.NewContext(ctx)
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Logf("closing the browser: %v", err)
-		}
-	})
-	if err := chromedp.Run(ctx); err != nil {
-		t.Fatalf("starting %s: %v", path, err)
-	}
-	return ctx
 }
 
 // browserPage is a tab with the page under test.
@@ -158,55 +105,13 @@ func openPage(
 	t.Cleanup(server.Close)
 	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)
-	watch(t, ctx, server.URL)
+	browsertest.Watch(t, ctx, server.URL)
 	page := browserPage{t, ctx}
 	// A tab in the background gets no frames to draw in.
-	page.run(cdplog.Enable(), cdppage.BringToFront(), chromedp.EmulateViewport(width, height))
+	page.run(cdppage.BringToFront(), chromedp.EmulateViewport(width, height))
 	page.run(before...)
 	page.run(chromedp.Navigate(server.URL+path), chromedp.WaitVisible(`#chart[data-state="drawn"]`, chromedp.ByQuery))
 	return page
-}
-
-// watch fails the test at its end for whatever the tab complained of.
-func watch(t *testing.T, ctx context.Context, server string) {
-	own, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mutex sync.Mutex
-	var complaints []string
-	complain := func(format string, arguments ...any) {
-		mutex.Lock()
-		defer mutex.Unlock()
-		complaints = append(complaints, fmt.Sprintf(format, arguments...))
-	}
-	chromedp.ListenTarget(ctx, func(event any) {
-		switch e := event.(type) {
-		case *runtime.EventExceptionThrown:
-			complain("exception: %v", e.ExceptionDetails)
-		case *runtime.EventConsoleAPICalled:
-			if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning || e.Type == runtime.APITypeAssert {
-				complain("console %s: %s", e.Type, e.Args[0].Value)
-			}
-		case *cdplog.EventEntryAdded:
-			if e.Entry.Level == cdplog.LevelError || e.Entry.Level == cdplog.LevelWarning {
-				complain("log %s: %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL)
-			}
-		case *network.EventRequestWillBeSent:
-			if asked, err := url.Parse(e.Request.URL); err != nil || asked.Scheme != "data" && asked.Host != own.Host {
-				complain("request to another host: %s", e.Request.URL)
-			}
-		case *network.EventLoadingFailed:
-			complain("request failed: %s", e.ErrorText)
-		}
-	})
-	t.Cleanup(func() {
-		mutex.Lock()
-		defer mutex.Unlock()
-		for _, complaint := range complaints {
-			t.Error(complaint)
-		}
-	})
 }
 
 func (p browserPage) run(actions ...chromedp.Action) {
@@ -278,22 +183,4 @@ func (p browserPage) waitForColour(role string) {
 		}
 		return count > %d;
 	})()`, role, enough))
-}
-
-// screenshot writes a picture of the whole page into the folder that
-// CRYPTOBOAT_SCREENSHOTS names, if it names one.
-func (p browserPage) screenshot(name string) {
-	p.t.Helper()
-	folder := os.Getenv("CRYPTOBOAT_SCREENSHOTS")
-	if folder == "" {
-		return
-	}
-	var picture []byte
-	p.run(chromedp.FullScreenshot(&picture, 100))
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		p.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644); err != nil {
-		p.t.Fatal(err)
-	}
 }

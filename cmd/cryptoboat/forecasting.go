@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"flag"
 
+	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -41,4 +43,31 @@ func parseSymbols(arguments []string) ([]market.Symbol, error) {
 		symbols[k] = symbol
 	}
 	return symbols, nil
+}
+
+// forEachSymbol parses the flags of a command that forecasts, opens the
+// database and calls do with each symbol that the arguments name.
+func forEachSymbol(
+	ctx context.Context, e environment, flags *flag.FlagSet, arguments []string,
+	do func(*forecast.Forecaster, market.Symbol) error,
+) error {
+	if err := parse(flags, arguments); err != nil {
+		return err
+	}
+	symbols, err := parseSymbols(flags.Args())
+	if err != nil {
+		return err
+	}
+	database, err := openDatabase(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	forecaster := forecast.NewForecaster(database, database)
+	for _, symbol := range symbols {
+		if err := do(forecaster, symbol); err != nil {
+			return err
+		}
+	}
+	return nil
 }
