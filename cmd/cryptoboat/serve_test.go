@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// Everything that a visitor can ask, of a server on real candles with a real
+// model, and then the server stops when it is told to.
+func TestServe(t *testing.T) {
+	database := importReal(t, "BTCUSDT/15m", "ETHUSDT/15m")
+	series := market.Series{Symbol: "BTCUSDT", Interval: market.Minute15}
+	window := market.TimeRange{Start: time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC), End: time.Now()}
+	if _, _, err := forecast.NewForecaster(database, database).Train(t.Context(), series, window, nil); err != nil {
+		t.Fatal(err)
+	}
+	handler, err := newHandler(database, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- serve(ctx, listener, handler, slog.New(slog.DiscardHandler)) }()
+	address := "http://" + listener.Addr().String()
+
+	const json, problem, csv, html = "application/json", "application/problem+json", "text/csv", "text/html"
+	for _, test := range []struct {
+		path        string
+		status      int
+		contentType string
+		says        string
+	}{
+		{"/healthcheck", 200, json, `"status":"ok"`},
+		{"/v1/symbols", 200, json, `"last":"2025-06-30T23:45:00Z"`},
+		{"/v1/symbols/BTCUSDT/candles?limit=1", 200, json, `"open_time":"2025-06-30T23:45:00Z"`},
+		{"/v1/symbols/BTCUSDT/candles?interval=1M&start=2025-02-01T00:00:00Z&limit=1", 200, json, `"parts":2688,"complete":true`},
+		{"/v1/symbols/ETHUSDT/candles?interval=4h&format=csv&limit=2", 200, csv, "2025-06-30T20:00:00Z,2025-07-01T00:00:00Z,"},
+		{"/v1/symbols/BTCUSDT/candles?start=1672617600000&limit=1", 200, json, `"open":16617.17,"high":16629.05,"low":16610.03,"close":16612.62,"volume":1175.88274,`},
+		{"/v1/symbols/BTCUSDT/candles?interval=5m", 404, problem, "ask for one of 15m, 30m"},
+		{"/v1/symbols/BTCUSDT/candles?limit=9000", 422, problem, "query.limit"},
+		{"/v1/symbols/BTCUSDT/coverage", 200, json, `"holes":[{"start":"2023-03-24T12:45:00Z","end":"2023-03-24T14:00:00Z","missing":5}]`},
+		{"/v1/symbols/BTCUSDT/forecast", 200, json, `"open_time":"2025-07-01T00:00:00Z"`},
+		{"/v1/symbols/ETHUSDT/forecast", 404, problem, "cryptoboat train -interval 15m ETHUSDT"},
+		{"/v1/nothing", 404, problem, "Not Found"},
+		{"/docs", 200, html, "rapi-doc"},
+		{"/openapi.yaml", 200, "", "openapi: 3.1"},
+		{"/BTCUSDT/15m", 200, html, "107,146.50"},
+		{"/BTCUSDT/1w", 200, html, "cryptoboat train -interval 1w BTCUSDT"},
+		{"/DOGEUSDT/15m", 404, html, "No candles of DOGEUSDT are stored"},
+	} {
+		response, err := http.Get(address + test.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != test.status || !strings.HasPrefix(response.Header.Get("Content-Type"), test.contentType) ||
+			!strings.Contains(string(body), test.says) {
+			t.Errorf("%s: status %d, %s, wanted %d, %s, %s:\n%.600s", test.path, response.StatusCode,
+				response.Header.Get("Content-Type"), test.status, test.contentType, test.says, body)
+		}
+		if policy := response.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") {
+			t.Errorf("%s: content security policy %q", test.path, policy)
+		}
+	}
+	stop()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(shutdownTimeout + time.Second):
+		t.Error("the server did not stop")
+	}
+}
