@@ -191,8 +191,8 @@ func (d *Database) Candles(
 	if err != nil {
 		return nil, fmt.Errorf("read candles of %s: %w", series, err)
 	}
-	lacking := lackingRange(series.Interval, candles, r, limit)
-	if lacking.Empty() {
+	lacking := lackingRanges(series.Interval, candles, r, limit)
+	if len(lacking) == 0 {
 		return candles, nil
 	}
 	stored, err := d.catalogueOf(ctx, series.Symbol)
@@ -203,15 +203,17 @@ func (d *Database) Candles(
 		if source.Interval == series.Interval {
 			continue
 		}
-		rolledUp, err := d.rolledUpCandles(ctx, series, source.Interval, lacking, limit)
-		if err != nil {
-			return nil, fmt.Errorf("roll up candles of %s from %s: %w", series, source.Interval, err)
+		for _, part := range lacking {
+			if !part.End.After(source.First) || part.Start.After(source.Last) {
+				continue
+			}
+			rolledUp, err := d.rolledUpCandles(ctx, series, source.Interval, part, limit)
+			if err != nil {
+				return nil, fmt.Errorf("roll up candles of %s from %s: %w", series, source.Interval, err)
+			}
+			candles = mergeByCover(series.Interval, candles, rolledUp, limit)
 		}
-		candles = mergeByCover(series.Interval, candles, rolledUp, limit)
-		lacking = lackingRange(series.Interval, candles, r, limit)
-		if lacking.Empty() {
-			break
-		}
+		lacking = lackingRanges(series.Interval, candles, r, limit)
 	}
 	return candles, nil
 }
@@ -301,19 +303,26 @@ func (d *Database) queryCandles(
 	return candles, rows.Err()
 }
 
-// lackingRange spans the buckets of the range, up to the last one that the
-// limit lets through, that no candle or only an incomplete one stands for.
-func lackingRange(interval market.Interval, candles []market.Candle, r market.TimeRange, limit int) market.TimeRange {
+// mostRanges bounds how many queries go into what is lacking.
+const mostRanges = 16
+
+// lackingRanges returns the runs of buckets in the range, up to the last one
+// that the limit lets through, that no candle or only an incomplete one stands
+// for, oldest first. Where there are many they are returned as one that spans
+// them all.
+func lackingRanges(interval market.Interval, candles []market.Candle, r market.TimeRange, limit int) []market.TimeRange {
 	if len(candles) == limit {
-		r.End = interval.Next(candles[limit-1].OpenTime)
+		r.End = interval.Next(interval.Floor(candles[limit-1].OpenTime))
 	}
-	var lacking market.TimeRange
+	var lacking []market.TimeRange
 	add := func(start, end time.Time) {
-		if start.Before(end) {
-			if lacking.Empty() {
-				lacking.Start = start
-			}
-			lacking.End = end
+		n := len(lacking)
+		switch {
+		case !start.Before(end):
+		case n > 0 && lacking[n-1].End.Equal(start):
+			lacking[n-1].End = end
+		default:
+			lacking = append(lacking, market.TimeRange{Start: start, End: end})
 		}
 	}
 	next := interval.Floor(r.Start)
@@ -321,13 +330,17 @@ func lackingRange(interval market.Interval, candles []market.Candle, r market.Ti
 		next = interval.Next(next)
 	}
 	for _, c := range candles {
-		add(next, interval.Floor(c.OpenTime))
-		next = interval.Next(interval.Floor(c.OpenTime))
+		open := interval.Floor(c.OpenTime)
+		add(next, open)
+		next = interval.Next(open)
 		if !c.Complete(interval) {
-			add(interval.Floor(c.OpenTime), next)
+			add(open, next)
 		}
 	}
 	add(next, r.End)
+	if n := len(lacking); n > mostRanges {
+		return []market.TimeRange{{Start: lacking[0].Start, End: lacking[n-1].End}}
+	}
 	return lacking
 }
 
