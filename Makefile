@@ -43,16 +43,16 @@ PACKAGES ?= ./...
 TESTFLAGS ?=
 
 .PHONY: test
-test: assets browser up ## Run every test on a real database
+test: assets test-tools up ## Run every test on a real database
 	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: test-race
-test-race: assets browser up
+test-race: assets test-tools up
 	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test -race $(TESTFLAGS) $(PACKAGES)
 
-.PHONY: browser
-browser:
-	@scripts/browser
+.PHONY: test-tools
+test-tools:
+	@scripts/test-tools
 
 .PHONY: check
 check: check-format check-generated lint test-race ## Check format, vet, lint, generated files, and test with -race

@@ -104,6 +104,7 @@
   };
   const timeLabels = {
     formatter: axisLabel,
+    alignMinLabel: 'left', // centred, the first one would be cut off
     // Weeks and months do not stand at round distances from one another.
     interval: slotLength > day ? 'auto' : (index, openTime) => Date.parse(openTime) % labelStep === 0,
   };
