@@ -40,12 +40,17 @@ type Forecaster struct {
 	models  ModelStore
 
 	mutex  sync.Mutex
-	loaded map[int64]*model // by ID: the newest of each series asked for
+	loaded map[market.Series]loadedModel // what was asked for last
+}
+
+type loadedModel struct {
+	id    int64
+	model *model
 }
 
 // NewForecaster returns a forecaster on those stores.
 func NewForecaster(candles CandleReader, models ModelStore) *Forecaster {
-	return &Forecaster{candles: candles, models: models, loaded: map[int64]*model{}}
+	return &Forecaster{candles: candles, models: models, loaded: map[market.Series]loadedModel{}}
 }
 
 // companion is the pair whose last candles are features of another's: it moves
@@ -143,21 +148,22 @@ func (f *Forecaster) samples(ctx context.Context, series market.Series, r market
 // load returns the model of a record, from memory where it was used before.
 func (f *Forecaster) load(ctx context.Context, record Model) (*model, error) {
 	f.mutex.Lock()
-	m := f.loaded[record.ID]
+	known := f.loaded[record.Series]
 	f.mutex.Unlock()
-	if m != nil {
-		return m, nil
+	if known.id == record.ID {
+		return known.model, nil
 	}
 	content, err := f.models.ModelContent(ctx, record.ID)
 	if err != nil {
 		return nil, err
 	}
-	if m, err = decodeModel(content); err != nil {
+	m, err := decodeModel(content)
+	if err != nil {
 		return nil, fmt.Errorf("load model %d: %w", record.ID, err)
 	}
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	f.loaded[record.ID] = m
+	f.loaded[record.Series] = loadedModel{record.ID, m}
 	return m, nil
 }
 

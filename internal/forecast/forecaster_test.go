@@ -82,7 +82,7 @@ func TestLiveAndTrainingAgree(t *testing.T) {
 		row := make([]float64, len(featureNames))
 		s.row(row, k)
 		for b, name := range baselineNames {
-			want := f.loaded[1].baseline(name, row, btc.Interval, s.opens[k]).at(s.last[k])
+			want := f.loaded[btc].model.baseline(name, row, btc.Interval, s.opens[k]).at(s.last[k])
 			if got := live.Baselines[b].Prediction; !slices.Equal(got.Bands, want.Bands) {
 				t.Errorf("sample %d: %s is %v live and %v in training", k, name, got.Bands, want.Bands)
 			}

@@ -26,10 +26,8 @@ const largestScore = 8
 // calibration reach.
 const recentDays = 90
 
-// forestSettings are those of every training; its seed makes it reproducible.
-var forestSettings = forest.Settings{
-	Trees: 100, MaxDepth: 10, MinLeafRows: 200, RowShare: 0.5, ColumnShare: 1.0 / 3, Seed: 1,
-}
+// forestSettings are those of every training; the seed makes it reproducible.
+var forestSettings = forest.DefaultSettings()
 
 // fewestSamples is what a training needs at the least.
 const fewestSamples = 2000

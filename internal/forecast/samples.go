@@ -89,10 +89,11 @@ func (s *samples) row(dst []float64, k int) {
 }
 
 // hash identifies what a training learns from: the rows, the names of the
-// features and the settings. Equal hashes mean equal models.
+// features and every setting. Equal hashes mean equal models.
 func (s *samples) hash(settings forest.Settings) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %v %+v %d\n", formatVersion, featureNames, settings, s.len())
+	fmt.Fprintf(h, "%d %v %+v %v %v %v %d\n",
+		formatVersion, modelFeatures(), settings, quantileLevels, largestScore, recentDays, s.len())
 	buffer := make([]byte, 0, 8*(len(s.columns)+2))
 	for k := range s.opens {
 		buffer = binary.LittleEndian.AppendUint64(buffer[:0], uint64(s.opens[k].UnixMicro()))
