@@ -19,10 +19,10 @@ const (
 	idVolume     = "volume"
 )
 
-// openingSlots is how many of the newest slots are in view at first: few
+// OpeningSlots is how many of the newest slots are in view at first: few
 // enough that a candle can be told from its neighbour and a forecast's band be
 // seen, while the slider below shows the rest.
-const openingSlots = 240
+const OpeningSlots = 240
 
 // empty is what ECharts takes for "no value here".
 const empty = "-"
@@ -144,7 +144,7 @@ func layout(openTimes []string) []charts.GlobalOpts {
 
 // openingStart is where the view starts at first, in percent of the slots.
 func openingStart(slots int) float32 {
-	return max(0, 100*(1-float32(openingSlots)/float32(slots)))
+	return max(0, 100*(1-float32(OpeningSlots)/float32(slots)))
 }
 
 // timeAxis is a category axis: on a time axis ECharts derives the width of a

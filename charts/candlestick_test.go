@@ -153,7 +153,7 @@ func TestOpeningStart(t *testing.T) {
 	for _, test := range []struct {
 		slots int
 		want  float32
-	}{{1, 0}, {openingSlots, 0}, {2 * openingSlots, 50}} {
+	}{{1, 0}, {OpeningSlots, 0}, {2 * OpeningSlots, 50}} {
 		if got := openingStart(test.slots); got != test.want {
 			t.Errorf("openingStart(%d) = %v, want %v", test.slots, got, test.want)
 		}

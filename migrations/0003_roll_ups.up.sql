@@ -1,7 +1,8 @@
 -- One relation for every interval that finer candles can be rolled up to. Its
 -- rows are known by (symbol, source_interval, open_time): candles of 15m and of
--- 1h both roll up to 4h and are never mixed. A series at the very interval is
--- its own roll-up of one part, so that the relation holds all there is.
+-- 1h both roll up to 4h and are never mixed. Up to three days, a series at the
+-- very interval is its own roll-up of one part, so that the relation holds all
+-- there is; weeks and months that were delivered as such are in candles only.
 --
 -- On the Community edition the six that people ask for most are continuous
 -- aggregates; everything else, and all of it on the Apache edition, is a plain

@@ -6,6 +6,7 @@ CREATE TABLE models (
     window_start timestamptz      NOT NULL,
     window_end   timestamptz      NOT NULL,
     rows         bigint           NOT NULL,
+    skipped      bigint           NOT NULL,
     data_hash    text             NOT NULL,
     features     text[]           NOT NULL,
     metrics      jsonb            NOT NULL,
@@ -16,9 +17,9 @@ CREATE TABLE models (
 );
 -- Compressed already by its own format.
 ALTER TABLE models ALTER COLUMN bytes SET STORAGE EXTERNAL;
-CREATE INDEX models_newest ON models (symbol, interval, id DESC);
+CREATE INDEX models_newest ON models (symbol, interval, window_end DESC, id DESC);
 
-COMMENT ON TABLE models IS 'Trained models; the newest of a series makes its forecasts';
+COMMENT ON TABLE models IS 'Trained models; the one that has learnt the newest candles makes the forecasts of a series';
 COMMENT ON COLUMN models.id IS 'Number of the model, rising with every training';
 COMMENT ON COLUMN models.symbol IS 'Traded pair whose candles it forecasts';
 COMMENT ON COLUMN models.interval IS 'Interval of the candles that it forecasts';
@@ -26,7 +27,8 @@ COMMENT ON COLUMN models.trained_at IS 'When the training ended';
 COMMENT ON COLUMN models.window_start IS 'Open time of the first candle learnt from';
 COMMENT ON COLUMN models.window_end IS 'Close time of the last candle learnt from';
 COMMENT ON COLUMN models.rows IS 'Training rows';
-COMMENT ON COLUMN models.data_hash IS 'SHA-256 of the training rows, feature names, settings and seed, hexadecimal';
+COMMENT ON COLUMN models.skipped IS 'Candles of the window that could not be learnt from: the first ones, those behind a gap, incomplete ones';
+COMMENT ON COLUMN models.data_hash IS 'SHA-256 of the training rows and of everything that decides how they are learnt from, hexadecimal';
 COMMENT ON COLUMN models.features IS 'Names of the features, in order';
 COMMENT ON COLUMN models.metrics IS 'Measured on the newest month by a model that had not seen it';
 COMMENT ON COLUMN models.bytes IS 'The model in its own file format, versioned and checksummed';

@@ -9,7 +9,26 @@ import (
 
 const databaseVariable = "CRYPTOBOAT_DATABASE_URL"
 
+// openDatabase opens the database that the environment names and checks that its
+// schema is the one this program works with.
 func openDatabase(ctx context.Context, e environment) (*timescale.Database, error) {
+	database, err := connectDatabase(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	status, err := database.SchemaStatus(ctx)
+	if err == nil {
+		err = status.Check()
+	}
+	if err != nil {
+		database.Close()
+		return nil, err
+	}
+	return database, nil
+}
+
+// connectDatabase opens the database whatever its schema.
+func connectDatabase(ctx context.Context, e environment) (*timescale.Database, error) {
 	url := e.get(databaseVariable)
 	if url == "" {
 		return nil, market.Errorf(market.Invalid,

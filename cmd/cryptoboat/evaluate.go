@@ -25,12 +25,11 @@ func runEvaluate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 			printMetrics(table, m.Fold.Start.Format("2006-01"), m)
 			fmt.Fprintf(e.errors, "%s %s is done\n", series, m.Fold.Start.Format("2006-01"))
 		})
-		if err != nil {
-			return err
+		if err == nil {
+			printMetrics(table, "all", whole)
 		}
-		printMetrics(table, "all", whole)
-		table.Flush()
-		return nil
+		table.Flush() // what is done is shown, whatever came after
+		return err
 	})
 	if err != nil {
 		return err
@@ -43,6 +42,10 @@ func printMetrics(table *tabwriter.Writer, label string, m forecast.Metrics) {
 	baselines := map[string]forecast.WidthMetrics{}
 	for _, b := range m.Baselines {
 		baselines[b.Name] = b.WidthMetrics
+	}
+	if m.Rows == 0 {
+		fmt.Fprintf(table, "%s\t0\t\n", label)
+		return
 	}
 	har := baselines["HAR"]
 	fmt.Fprintf(table, "%s\t%d\t%+.3f\t%.2f\t%.4f\t%.4f\t%.4f\t%.4f\t%.2f\t%.2f\t%.2f\t%.2f\t%.1f\t%.1f\t\n",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -20,7 +19,7 @@ const importWorkers = 2
 func runImport(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	symbolName := flags.String("symbol", "", "symbol of files whose names do not say it, such as BTCUSDT")
 	interval := addIntervalFlag(flags, "")
-	verbose := flags.Bool("v", false, "print a line for every file, not only for those that changed something")
+	quiet := flags.Bool("q", false, "print no line for a file of which nothing was corrected or refused")
 	if err := parse(flags, arguments); err != nil {
 		return err
 	}
@@ -55,10 +54,7 @@ func runImport(ctx context.Context, e environment, flags *flag.FlagSet, argument
 	bar := newProgress(e.errors, fmt.Sprintf("import of %d files", len(files)), total/1024, "KiB")
 	summary, err := history.Import(ctx, files, database, importWorkers, func(file history.FileReport) {
 		done += file.Bytes
-		if errors.Is(file.Err, context.Canceled) {
-			return // stopped, not refused: the summary counts it
-		}
-		if file.Err != nil || *verbose || file.Corrected > 0 {
+		if file.Err != nil || !*quiet || file.Corrected > 0 {
 			bar.clear()
 			printFileReport(e.out, file)
 		}
@@ -96,8 +92,8 @@ func printSummary(w io.Writer, s history.Summary, ignored int) {
 	if s.Failed > 0 {
 		fmt.Fprintf(w, "; %d files REFUSED with %d bad rows", s.Failed, s.RefusedRows)
 	}
-	if s.NotStarted > 0 {
-		fmt.Fprintf(w, "; %d files not started", s.NotStarted)
+	if s.Unfinished > 0 {
+		fmt.Fprintf(w, "; %d files not finished: run it again", s.Unfinished)
 	}
 	if ignored > 0 {
 		fmt.Fprintf(w, "; %d other files ignored", ignored)

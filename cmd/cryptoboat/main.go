@@ -24,7 +24,7 @@ type command struct {
 }
 
 var commands = []command{
-	{"migrate", "up|down|status", "make, undo or look at the database's schema", runMigrate},
+	{"migrate", "up|down|status", "make, remove or look at the database's schema", runMigrate},
 	{"import", "PATH...", "store candles from archive folders, zips and CSV files", runImport},
 	{"coverage", "[SYMBOL...]", "list what is stored and what is missing", runCoverage},
 	{"train", "[SYMBOL...]", "train a forecasting model", runTrain},

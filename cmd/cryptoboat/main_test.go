@@ -94,6 +94,7 @@ func TestWrongWordsAreExplained(t *testing.T) {
 		{"import", 2, "name the files or folders"},
 		{"import -symbol BTCUSDT x.csv", 2, "-symbol and -interval go together"},
 		{"import -interval 15x x.csv", 2, "use one of 1m, 3m"},
+		{"migrate down", 2, "confirm by -delete-all-data"},
 		{"migrate sideways", 2, "say up, down or status"},
 		{"coverage", 2, "CRYPTOBOAT_DATABASE_URL is not set"},
 		{"predict -at yesterday", 2, "give a day such as 2024-01-31"},
@@ -123,6 +124,9 @@ func TestThePasswordStaysSecret(t *testing.T) {
 func TestFromFilesToForecast(t *testing.T) {
 	url := timescaletest.URL(t)
 	btc, eth := realCandles(t, "BTCUSDT/15m"), realCandles(t, "ETHUSDT/15m")
+	if code, _, complaints := cryptoboat(t, url, "coverage"); code != 1 || !strings.Contains(complaints, "run cryptoboat migrate up") {
+		t.Errorf("without a schema: exit code %d: %s", code, complaints)
+	}
 	step := func(says string, arguments ...string) {
 		t.Helper()
 		code, out, complaints := cryptoboat(t, url, arguments...)
@@ -130,8 +134,8 @@ func TestFromFilesToForecast(t *testing.T) {
 			t.Fatalf("cryptoboat %s: exit code %d, wanted %q:\n%s%s", strings.Join(arguments, " "), code, says, out, complaints)
 		}
 	}
-	step("schema 0 of", "migrate", "status")
-	step("up to date", "migrate", "up")
+	step("schema 5 of 5", "migrate", "up")
+	step("schema 5 of 5", "migrate", "status")
 	step("nothing is stored", "coverage")
 	step("174902 candles new, 0 unchanged, 0 corrected", "import", btc, eth)
 	step("0 candles new, 174902 unchanged, 0 corrected", "import", btc, eth)

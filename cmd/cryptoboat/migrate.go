@@ -7,6 +7,7 @@ import (
 )
 
 func runMigrate(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
+	deleteAll := flags.Bool("delete-all-data", false, "confirm that down deletes all candles and models")
 	if err := parse(flags, arguments); err != nil {
 		return err
 	}
@@ -14,7 +15,10 @@ func runMigrate(ctx context.Context, e environment, flags *flag.FlagSet, argumen
 	if flags.NArg() != 1 || direction != "up" && direction != "down" && direction != "status" {
 		return fmt.Errorf("say up, down or status; %w", errUsage)
 	}
-	database, err := openDatabase(ctx, e)
+	if direction == "down" && !*deleteAll {
+		return fmt.Errorf("down deletes all candles and models: confirm by -delete-all-data; %w", errUsage)
+	}
+	database, err := connectDatabase(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -32,13 +36,9 @@ func runMigrate(ctx context.Context, e environment, flags *flag.FlagSet, argumen
 	if err != nil {
 		return err
 	}
-	state := "up to date"
-	switch {
-	case status.Dirty:
-		state = "left halfway by a failed migration"
-	case status.Version < status.Newest:
-		state = "behind"
+	fmt.Fprintf(e.out, "schema %d of %d\n", status.Version, status.Newest)
+	if direction == "down" {
+		return nil
 	}
-	fmt.Fprintf(e.out, "schema %d of %d, %s\n", status.Version, status.Newest, state)
-	return nil
+	return status.Check()
 }

@@ -46,5 +46,8 @@ func printForecast(e environment, f forecast.Forecast) {
 		line(b.Name, b.Prediction)
 	}
 	table.Flush()
+	if f.CompanionMissing {
+		fmt.Fprintln(e.out, "The other pair's newest candles are missing, which makes the widths a little worse.")
+	}
 	fmt.Fprintln(e.out)
 }

@@ -38,13 +38,6 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 		return err
 	}
 	defer database.Close()
-	status, err := database.SchemaStatus(ctx)
-	if err != nil {
-		return err
-	}
-	if status.Dirty || status.Version != status.Newest {
-		return fmt.Errorf("the schema is at %d of %d: run cryptoboat migrate up first", status.Version, status.Newest)
-	}
 	handler, err := newHandler(database, logger)
 	if err != nil {
 		return err

@@ -38,8 +38,8 @@ func runTrain(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 			fmt.Fprintf(e.out, "%s: model %d has learnt from these %d candles already\n", series, model.ID, model.Rows)
 			return nil
 		}
-		fmt.Fprintf(e.out, "%s: model %d learnt from %d candles, %s to %s, in %s\n", series, model.ID, model.Rows,
-			model.Window.Start.Format(time.DateOnly), model.Window.End.Format(time.DateOnly),
+		fmt.Fprintf(e.out, "%s: model %d learnt from %d candles (%d more could not be used), %s to %s, in %s\n",
+			series, model.ID, model.Rows, model.Skipped, model.Window.Start.Format(time.DateOnly), model.Window.End.Format(time.DateOnly),
 			time.Since(started).Round(100*time.Millisecond))
 		if m := model.Metrics; m.Rows > 0 {
 			fmt.Fprintf(e.out, "  on the newest month, unseen: skill %+.3f %%, hit rate %.1f %%, pinball loss %.3f bp, 80 %% band holds %.1f %%, 90 %% band %.1f %%\n",

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,9 @@ type fakeService struct {
 	forecastErr error // what Forecast returns instead
 	panics      any   // what every method panics with instead
 	waits       bool  // Candles answers only when its context ends
+
+	coverageReads atomic.Int64  // going on
+	coverageHeld  chan struct{} // where not nil, Coverage answers only when it is closed or its context ends
 
 	mutex sync.Mutex
 	at    time.Time          // of the last forecast
@@ -74,7 +78,16 @@ func (f *fakeService) Candles(ctx context.Context, series market.Series, r marke
 	return found, f.fail()
 }
 
-func (f *fakeService) Coverage(_ context.Context, symbol market.Symbol) ([]history.Coverage, error) {
+func (f *fakeService) Coverage(ctx context.Context, symbol market.Symbol) ([]history.Coverage, error) {
+	f.coverageReads.Add(1)
+	defer f.coverageReads.Add(-1)
+	if f.coverageHeld != nil {
+		select {
+		case <-f.coverageHeld:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("timeout: %w", ctx.Err())
+		}
+	}
 	if err := f.fail(); err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/negotiation"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
@@ -67,7 +66,8 @@ func registerCandles(api huma.API, h History) {
 		Summary: "List candles",
 		Description: "Candles of a symbol at an interval, stored or rolled up, oldest first, as JSON or as CSV (RFC 4180) with a header row and an empty field for null.\n\n" +
 			"With start, pages go forward: each holds limit candles until the last one, whatever is missing in between. " +
-			"Without start, the answer covers the newest limit open times before end, so it is shorter where candles are missing; go further back by giving its first open time as end.",
+			"Without start, the answer covers the newest limit open times before end, so it is shorter where candles are missing. Where all of them are missing, it goes on backwards until it finds at least one candle. " +
+			"Go further back by giving its first open time as end; an empty answer means that nothing older is stored.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The candles.",
 			Content: map[string]*huma.MediaType{
@@ -157,7 +157,9 @@ func candlesForward(ctx context.Context, h History, series market.Series, r mark
 }
 
 // newestCandles returns the candles of the newest limit open times before end,
-// which may be zero for none.
+// which may be zero for none. Where none of them is stored it goes on backwards
+// with ever longer ranges, so that a hole is not taken for the start of history,
+// and returns the newest candles that it finds, at most limit.
 func newestCandles(ctx context.Context, h History, series market.Series, end time.Time, limit int) ([]market.Candle, error) {
 	r, err := openTimesOf(ctx, h, series)
 	if err != nil {
@@ -166,20 +168,33 @@ func newestCandles(ctx context.Context, h History, series market.Series, end tim
 	if !end.IsZero() && end.Before(r.End) {
 		r.End = end
 	}
-	newest := series.Interval.Floor(r.End.Add(-1))
-	if start := openTimeBefore(series.Interval, newest, limit-1); r.Start.Before(start) {
-		r.Start = start
+	found := false
+	for span := limit; !r.Empty(); { // span is in open times
+		part := r
+		newest := series.Interval.Floor(r.End.Add(-1))
+		if start := openTimeBefore(series.Interval, newest, span-1); r.Start.Before(start) {
+			part.Start = start
+		}
+		// A few candles of 2018 open between two places of the grid, so there may be
+		// more than limit of them even in the shortest range.
+		candles, err := h.Candles(ctx, series, part, 2*limit)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case len(candles) == 0:
+			r.End = part.Start
+			if !found {
+				span *= 2
+			}
+		case len(candles) < 2*limit || span == limit:
+			return candles[max(0, len(candles)-limit):], nil
+		default: // these are the oldest of a range that was too long
+			found = true
+			span /= 2
+		}
 	}
-	if r.Empty() {
-		return nil, nil
-	}
-	// A few candles of 2018 open between two places of the grid, so there may be
-	// more than limit of them.
-	candles, err := h.Candles(ctx, series, r, 2*limit)
-	if err != nil {
-		return nil, err
-	}
-	return candles[max(0, len(candles)-limit):], nil
+	return nil, nil
 }
 
 // intersection returns the instants that lie in both ranges.
@@ -214,7 +229,7 @@ func candlesAnswer(input *candlesInput, series market.Series, candles []market.C
 	if nextText != "" {
 		output.Link = "<" + nextPage(input, series, nextText) + `>; rel="next"`
 	}
-	format := negotiation.SelectQValue(input.Accept, []string{jsonType, csvType})
+	format := preferredType(input.Accept, jsonType, csvType)
 	if input.Format == "csv" || input.Format == "" && format == csvType {
 		output.ContentType = csvType + "; charset=utf-8; header=present"
 		output.Body = appendCSV(nil, series.Interval, candles)

@@ -52,7 +52,9 @@ func TestCandlesRanges(t *testing.T) {
 		{"&end=2024-03-01T02:00:01Z", []string{"01 01:30", "01 01:45", "01 02:00"}, false},
 		{"&end=2024-03-01T00:15:00Z", []string{"01 00:00"}, false},
 		{"&end=2024-03-01T00:00:00Z", nil, false},
-		{"&end=2024-03-02T14:00:00Z", []string{"02 13:30", "02 13:45"}, false}, // shorter: the hole before
+		{"&end=2024-03-02T14:00:00Z", []string{"02 13:30", "02 13:45"}, false},             // shorter: the hole before
+		{"&end=2024-03-02T13:30:00Z", []string{"01 11:45", "01 12:00", "01 12:15"}, false}, // the hole is no end of history
+		{"&end=2024-03-01T15:00:00Z", []string{"01 11:45", "01 12:00", "01 12:15"}, false},
 		{"&end=2099-01-01T00:00:00Z", []string{"03 01:15", "03 01:30", "03 01:45"}, false},
 	} {
 		a := s.get(t, base+test.query)
@@ -139,6 +141,41 @@ func TestCandlesAfterALongHole(t *testing.T) {
 	}
 }
 
+// A client that walks backwards comes to the oldest candle whatever is missing
+// in between, and no hole makes it ask for much.
+func TestCandlesWalkBackwards(t *testing.T) {
+	f := newService(300)
+	for k := range 3 { // three candles of three years before
+		f.candles[btc15m] = slices.Insert(f.candles[btc15m], k, candleAt(day1.AddDate(-3, 0, 0).Add(time.Duration(10*k)*15*time.Minute), k))
+	}
+	f.candles[btc15m] = slices.Delete(f.candles[btc15m], 60, 210)
+	f.stored[1].First = f.candles[btc15m][0].OpenTime
+	s := serveFake(t, f)
+	var walked []time.Time
+	for target := "/v1/symbols/BTCUSDT/candles?limit=7"; ; {
+		f.asked = nil
+		page := decode[candlePage](t, s.get(t, target), http.StatusOK)
+		if len(f.asked) > 40 {
+			t.Errorf("%s: the store was asked %d times", target, len(f.asked))
+		}
+		if len(page.Candles) == 0 {
+			break
+		}
+		for _, c := range slices.Backward(page.Candles) {
+			walked = append(walked, c.OpenTime)
+		}
+		target = "/v1/symbols/BTCUSDT/candles?limit=7&end=" + page.Candles[0].OpenTime.Format(time.RFC3339)
+	}
+	slices.Reverse(walked)
+	var want []time.Time
+	for _, c := range f.candles[btc15m] {
+		want = append(want, c.OpenTime)
+	}
+	if !slices.EqualFunc(walked, want, time.Time.Equal) {
+		t.Errorf("walked over %d candles, want %d: %v", len(walked), len(want), walked)
+	}
+}
+
 // More candles than open times, as in February 2018.
 func TestNewestCandlesOffTheGrid(t *testing.T) {
 	f := newService(10)
@@ -218,6 +255,8 @@ func TestCandlesAsCSV(t *testing.T) {
 		{"", "text/csv", true},
 		{"", "application/json;q=0.5, text/csv", true},
 		{"", "text/csv;q=0.5, application/json", false},
+		{"", "TEXT/CSV", true},
+		{"", "text/csv;Q=0.5, Application/JSON", false},
 		{"&format=csv", "", true},
 		{"&format=csv", "application/json", true},
 		{"&format=json", "text/csv", false},

@@ -36,7 +36,13 @@ type hole struct {
 	Missing int       `json:"missing" doc:"Candles that would fit."`
 }
 
+// coverageSlots is how many coverages are read at once. Each goes through whole
+// series, and many together would keep every connection to the database from
+// the calls that take a moment.
+const coverageSlots = 2
+
 func registerCoverage(api huma.API, h History) {
+	slots := make(chan struct{}, coverageSlots)
 	register(api, huma.Operation{
 		OperationID: "get-coverage", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/coverage", Tags: []string{"market"}, Security: open,
 		Summary:     "Get coverage",
@@ -46,6 +52,12 @@ func registerCoverage(api huma.API, h History) {
 		symbol, err := market.ParseSymbol(string(input.Symbol))
 		if err != nil {
 			return nil, err
+		}
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting to read the coverage of %s: %w", symbol, ctx.Err())
 		}
 		coverage, err := h.Coverage(ctx, symbol)
 		if err != nil {

@@ -2,7 +2,10 @@ package api
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/history"
@@ -29,5 +32,47 @@ func TestCoverage(t *testing.T) {
 	}
 	if second.ExpectedRows != 1 || second.Holes == nil || len(second.Holes) != 0 {
 		t.Errorf("got %+v", second)
+	}
+}
+
+// Many coverages at once leave connections for others, and none waits longer
+// than an operation may take.
+func TestCoverageReadsAreBounded(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		finish func(f *fakeService)
+		status int
+	}{
+		{"all are answered in turn", func(f *fakeService) { close(f.coverageHeld) }, http.StatusOK},
+		{"waiting ends in time", func(*fakeService) { time.Sleep(operationTimeout) }, http.StatusServiceUnavailable},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newService(3)
+				f.coverage = map[market.Symbol][]history.Coverage{"BTCUSDT": {{StoredSeries: f.stored[1], Rows: 3}}}
+				f.coverageHeld = make(chan struct{})
+				s := serveFake(t, f)
+				var calls sync.WaitGroup
+				for range 40 {
+					calls.Go(func() {
+						recorder := httptest.NewRecorder()
+						s.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/v1/symbols/BTCUSDT/coverage", nil))
+						if recorder.Code != test.status {
+							t.Errorf("status is %d, want %d: %s", recorder.Code, test.status, recorder.Body)
+						}
+					})
+				}
+				synctest.Wait()
+				if got := f.coverageReads.Load(); got != coverageSlots {
+					t.Errorf("%d coverages are read at once, want %d", got, coverageSlots)
+				}
+				began := time.Now()
+				test.finish(f)
+				calls.Wait()
+				if took := time.Since(began); took > operationTimeout {
+					t.Errorf("the last answer came after %s", took)
+				}
+			})
+		})
 	}
 }

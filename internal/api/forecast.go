@@ -16,7 +16,7 @@ import (
 type forecastInput struct {
 	Symbol   symbolName   `path:"symbol"`
 	Interval intervalName `query:"interval" default:"15m"`
-	At       instant      `query:"at" doc:"Forecast as of this instant, RFC 3339 or epoch milliseconds, using nothing later. Without it, the candle after the newest stored one."`
+	At       instant      `query:"at" doc:"Forecast the candle that was open at this instant, RFC 3339 or epoch milliseconds, using nothing later: no candle, and no model that has learnt from a candle which closed after it. Where there is no such model, the answer is 404 and says how to train one. Without it, the candle after the newest stored one."`
 }
 
 type forecastAnswer struct {
@@ -31,9 +31,10 @@ type forecastAnswer struct {
 	Point            float64            `json:"point" doc:"Expected close, in the quote asset."`
 	ExpectedChangeBP float64            `json:"expected_change_bp" doc:"Point against last, in basis points (1/100 %)."`
 	Bands            []forecastBand     `json:"bands" doc:"Narrowest first."`
-	ProbabilityUp    float64            `json:"probability_up" minimum:"0" maximum:"1" doc:"Of a close above the candle's open."`
+	ProbabilityUp    float64            `json:"probability_up" minimum:"0" maximum:"1" doc:"Of a close above the newest price (last)."`
 	Baselines        []forecastBaseline `json:"baselines" doc:"Forecasts that need no model: it is worth as much as it beats them by."`
 	Model            forecastModel      `json:"model"`
+	CompanionMissing bool               `json:"companion_missing" doc:"Whether the other pair's newest candles were not there, which makes the widths a little worse."`
 	Disclaimer       string             `json:"disclaimer" const:"Information, not financial advice."`
 }
 
@@ -47,7 +48,7 @@ type forecastBaseline struct {
 	Name          string         `json:"name" example:"HAR"`
 	Point         float64        `json:"point" doc:"In the quote asset."`
 	Bands         []forecastBand `json:"bands" doc:"Narrowest first."`
-	ProbabilityUp float64        `json:"probability_up" minimum:"0" maximum:"1"`
+	ProbabilityUp float64        `json:"probability_up" minimum:"0" maximum:"1" doc:"Of a close above the newest price (last): a half, as no baseline has a view of the direction."`
 }
 
 type forecastModel struct {
@@ -55,6 +56,7 @@ type forecastModel struct {
 	TrainedAt time.Time       `json:"trained_at"`
 	Window    timeRange       `json:"window" doc:"Open times of the candles learnt from."`
 	Rows      int             `json:"rows" doc:"Training rows."`
+	Skipped   int             `json:"skipped" doc:"Candles of the window that could not be learnt from."`
 	Features  []string        `json:"features"`
 	Metrics   forecastMetrics `json:"metrics" doc:"On the newest month, by a model that had not seen it."`
 }
@@ -62,8 +64,8 @@ type forecastModel struct {
 type forecastMetrics struct {
 	Fold       timeRange         `json:"fold" doc:"Open times of the candles forecast."`
 	Rows       int               `json:"rows" doc:"Candles forecast."`
-	PointSkill float64           `json:"point_skill" doc:"1 − MSE/MSE₀ of log returns against the forecast that the price stays; above 0 is better."`
-	HitRate    float64           `json:"hit_rate" doc:"Share of candles whose direction was right."`
+	PointSkill float64           `json:"point_skill" doc:"1 − MSE/MSE₀ of log returns against the forecast that the price stays; above 0 is better, 0 where no price moved."`
+	HitRate    float64           `json:"hit_rate" doc:"Share of candles whose direction was right, no move counting as down."`
 	Brier      float64           `json:"brier" doc:"Brier score of probability_up; 0.25 is a coin."`
 	Widths     widthMetrics      `json:"widths"`
 	Baselines  []baselineMetrics `json:"baselines" doc:"The baselines on the same candles."`
@@ -93,7 +95,7 @@ func registerForecast(api huma.API, h History, f Forecaster) {
 	register(api, huma.Operation{
 		OperationID: "get-forecast", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/forecast", Tags: []string{"forecast"}, Security: open,
 		Summary:     "Get forecast",
-		Description: "Where the open candle of a symbol may close: a point, bands and the probability of a close above the open, beside what simple baselines say, and how well the model did on candles that it had not seen. Information, not financial advice.",
+		Description: "Where the open candle of a symbol may close: a point, bands and the probability of a close above the newest price, beside what simple baselines say, and how well the model did on candles that it had not seen. Information, not financial advice.",
 		Errors:      []int{http.StatusNotFound},
 	}, func(ctx context.Context, input *forecastInput) (*struct{ Body forecastAnswer }, error) {
 		series, err := seriesOf(input.Symbol, input.Interval)
@@ -129,7 +131,7 @@ func forecastOf(f forecast.Forecast) forecastAnswer {
 		AsOf: f.AsOf.UTC(), OpenTime: f.OpenTime.UTC(), CloseTime: f.CloseTime.UTC(),
 		Last: f.Last, Point: f.Point, ExpectedChangeBP: (f.Point - f.Last) / f.Last * 1e4,
 		Bands: bandsOf(f.Bands), ProbabilityUp: f.ProbabilityUp, Baselines: []forecastBaseline{},
-		Model: modelOf(f.Model), Disclaimer: disclaimer,
+		Model: modelOf(f.Model), CompanionMissing: f.CompanionMissing, Disclaimer: disclaimer,
 	}
 	for _, b := range f.Baselines {
 		answer.Baselines = append(answer.Baselines, forecastBaseline{
@@ -149,7 +151,7 @@ func bandsOf(bands []forecast.Band) []forecastBand {
 
 func modelOf(m forecast.Model) forecastModel {
 	answer := forecastModel{
-		ID: m.ID, TrainedAt: m.TrainedAt.UTC(), Window: timeRangeOf(m.Window), Rows: m.Rows,
+		ID: m.ID, TrainedAt: m.TrainedAt.UTC(), Window: timeRangeOf(m.Window), Rows: m.Rows, Skipped: m.Skipped,
 		Features: append([]string{}, m.Features...),
 		Metrics: forecastMetrics{
 			Fold: timeRangeOf(m.Metrics.Fold), Rows: m.Metrics.Rows,

@@ -25,7 +25,7 @@ func forecastAsOf(asOf time.Time) forecast.Forecast {
 		AsOf: asOf, OpenTime: asOf, CloseTime: asOf.Add(15 * time.Minute), Last: 50_000, Prediction: prediction,
 		Baselines: []forecast.Baseline{{Name: "price stays", Prediction: prediction}, {Name: "HAR", Prediction: prediction}},
 		Model: forecast.Model{
-			ID: 7, TrainedAt: asOf, Window: month, Rows: 87_000, DataHash: "00ff", Features: []string{"return 1", "hour"},
+			ID: 7, TrainedAt: asOf, Window: month, Rows: 87_000, Skipped: 12, DataHash: "00ff", Features: []string{"return 1", "hour"},
 			Metrics: forecast.Metrics{
 				Fold: month, Rows: 2880, PointSkill: -0.0004, HitRate: 0.521, Brier: 0.2478, WidthMetrics: widths,
 				Baselines: []forecast.BaselineMetrics{{Name: "HAR", WidthMetrics: widths}},
@@ -48,12 +48,20 @@ func TestForecast(t *testing.T) {
 		if len(got.Baselines) != 2 || got.Baselines[1].Name != "HAR" || len(got.Baselines[1].Bands) != 2 {
 			t.Errorf("baselines are %+v", got.Baselines)
 		}
-		if m := got.Model; m.ID != 7 || m.Rows != 87_000 || len(m.Features) != 2 || m.Metrics.PointSkill != -0.0004 ||
+		if m := got.Model; m.ID != 7 || m.Rows != 87_000 || m.Skipped != 12 || len(m.Features) != 2 || m.Metrics.PointSkill != -0.0004 ||
 			m.Metrics.Widths.Coverage90 != 0.905 || len(m.Metrics.Baselines) != 1 || m.Metrics.Baselines[0].Widths.PinballLoss != 6.5 {
 			t.Errorf("the model is %+v", m)
 		}
+		if got.CompanionMissing {
+			t.Error("the other pair is said to be missing")
+		}
 		if !f.at.IsZero() {
 			t.Errorf("without at the forecaster is asked for %s, want the zero time", f.at)
+		}
+
+		f.forecast.CompanionMissing = true
+		if got := decode[forecastAnswer](t, s.get(t, target), http.StatusOK); !got.CompanionMissing {
+			t.Error("the other pair is missing and the answer does not say so")
 		}
 
 		for _, test := range []struct {

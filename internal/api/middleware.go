@@ -9,20 +9,18 @@ import (
 	"regexp"
 	"runtime/debug"
 	"time"
-
-	"github.com/danielgtaylor/huma/v2/negotiation"
 )
 
 // maxBodyBytes bounds every request's body.
 const maxBodyBytes = 1 << 20
 
 // Wrap puts in front of handler, for the API and for pages alike: a bound on
-// bodies, request ids, security headers, the access log, recovery from panics,
+// bodies, request ids, default headers, the access log, recovery from panics,
 // and problem documents for paths and methods that its mux does not know.
 func Wrap(handler http.Handler, logger *slog.Logger) http.Handler {
 	handler = problemsOfMux(handler)
 	handler = logAndRecover(handler)
-	handler = securityHeaders(handler)
+	handler = defaultHeaders(handler)
 	handler = identify(handler, logger)
 	return http.MaxBytesHandler(handler, maxBodyBytes)
 }
@@ -69,9 +67,13 @@ func identify(next http.Handler, logger *slog.Logger) http.Handler {
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-func securityHeaders(next http.Handler) http.Handler {
+// defaultHeaders sets the headers that hold unless an answer sets its own: those
+// that restrict what a browser does with it, and no-cache, so that no cache makes
+// up a time for which candles and forecasts hold.
+func defaultHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
+		header.Set("Cache-Control", "no-cache")
 		header.Set("Content-Security-Policy", contentSecurityPolicy)
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
@@ -163,7 +165,7 @@ func (w *muxWriter) WriteHeader(status int) {
 		return
 	}
 	w.replaced = true
-	if status == http.StatusNotFound && negotiation.SelectQValue(w.request.Header.Get("Accept"), []string{"application/json", "text/html"}) == "text/html" {
+	if status == http.StatusNotFound && preferredType(w.request.Header.Get("Accept"), jsonType, "text/html") == "text/html" {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.ResponseWriter.WriteHeader(status)
 		// Whether the client still listens makes no difference here.
@@ -196,7 +198,10 @@ const notFoundPage = `<!doctype html>
 <meta name="color-scheme" content="light dark">
 <meta name="viewport" content="width=device-width">
 <title>Not found – CryptoBoat</title>
+<link rel="icon" href="data:,">
+<main>
 <h1>Nothing here</h1>
 <p>There is nothing at this address. <a href="/">The charts</a> and <a href="/docs">the API</a> are.</p>
+</main>
 </html>
 `

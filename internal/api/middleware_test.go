@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -52,6 +53,38 @@ func TestUnknownPathsAndMethodsAreProblems(t *testing.T) {
 		var p problem
 		if err := json.Unmarshal(recorder.Body.Bytes(), &p); err != nil || p.Status != test.status || p.RequestID == "" || p.Detail == "" {
 			t.Errorf("%s: %v, %s", name, err, recorder.Body)
+		}
+	}
+}
+
+// Without a word on caching a cache may make up how long an answer holds.
+func TestAnswersAreNotKeptUnlessTheySaySo(t *testing.T) {
+	s := serveFake(t, newService(3))
+	for _, target := range []string{"/v1/symbols", "/v1/symbols/BTCUSDT/candles", "/v1/symbols/BTCUSDT/candles?limit=0", "/healthcheck", "/nowhere"} {
+		if got := s.get(t, target).header.Values("Cache-Control"); !slices.Equal(got, []string{"no-cache"}) {
+			t.Errorf("%s: Cache-Control is %q, want no-cache", target, got)
+		}
+	}
+	const own = "public, max-age=31536000, immutable"
+	handler := Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", own)
+	}), slog.New(slog.DiscardHandler))
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
+	if got := recorder.Header().Values("Cache-Control"); !slices.Equal(got, []string{own}) {
+		t.Errorf("an answer that says %q for itself gets %q", own, got)
+	}
+}
+
+func TestNotFoundPage(t *testing.T) {
+	a := serveFake(t, newService(3)).get(t, "/nowhere", "Accept", "Text/HTML")
+	if a.status != http.StatusNotFound || a.header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Errorf("status %d, %s", a.status, a.header.Get("Content-Type"))
+	}
+	// A browser asks for /favicon.ico, and finds none, unless the page names an icon.
+	for _, want := range []string{`<link rel="icon" href="data:,">`, "<main>", "</main>"} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("the page lacks %s: %s", want, a.body)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/negotiation"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
@@ -125,9 +126,16 @@ func (cursor) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString}
 }
 
+// preferredType returns which of the media types an Accept header asks for, the
+// first one on a tie and "" where it names none of them. Letters may be in either
+// case (RFC 9110, section 8.3.1); types is in lower case.
+func preferredType(accept string, types ...string) string {
+	return negotiation.SelectQValue(strings.ToLower(accept), types)
+}
+
 // strictQuery refuses what Huma would pass over in silence: a query that cannot
-// be decoded, a parameter given twice and one that the operation does not know.
-// It names the parameters that there are, never what the client sent.
+// be decoded, a parameter given twice or without a value and one that the
+// operation does not know. It names the parameters that there are, never what the client sent.
 func strictQuery(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		var known []string
@@ -153,6 +161,9 @@ func strictQuery(api huma.API) func(huma.Context, func(huma.Context)) {
 				return
 			case len(query[name]) > 1:
 				refuse(api, ctx, "query."+name, "expected once, given more than once")
+				return
+			case query.Get(name) == "":
+				refuse(api, ctx, "query."+name, "expected a value; leave the parameter out for its default")
 				return
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
-// statuses is the one place where a domain error becomes an HTTP status.
+// statuses is the one place where a domain error becomes an HTTP status of the API.
 var statuses = map[market.Code]int{
 	market.Invalid:     http.StatusUnprocessableEntity,
 	market.NotFound:    http.StatusNotFound,

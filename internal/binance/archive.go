@@ -66,6 +66,21 @@ type finder struct {
 // the same names as spot klines and hold other prices.
 var otherMarkets = map[string]bool{"futures": true, "option": true}
 
+// inOtherMarket reports whether a path lies in such a folder, wherever the walk
+// began.
+func inOtherMarket(path string) bool {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return false
+	}
+	for _, folder := range []string{"/futures/um/", "/futures/cm/", "/option/"} {
+		if strings.Contains(filepath.ToSlash(absolute)+"/", folder) {
+			return true
+		}
+	}
+	return false
+}
+
 func (f *finder) walk(folder string) error {
 	// A trailing separator makes a link to a folder count as the folder.
 	begin := len(f.files)
@@ -112,6 +127,8 @@ func (f *finder) add(path string, info fs.FileInfo) error {
 	f.seen[path] = true
 	name, isKlines := parseArchiveName(path)
 	switch {
+	case inOtherMarket(path):
+		return market.Errorf(market.Invalid, "%s holds candles of futures or options by its folder: only spot candles are stored", path)
 	case !info.Mode().IsRegular():
 		return market.Errorf(market.Invalid, "%s is no regular file", path)
 	case !isZip(path) && !isCSV(path):

@@ -25,8 +25,9 @@ type archiveReader struct {
 	line      int // the last one read, from 1
 	blankLine int // the first blank one since the last row, or 0
 
-	last      time.Time // open time of the last accepted row
-	lastLine  int       // its line, 0 before the first
+	last      time.Time     // open time of the last accepted row
+	lastLine  int           // its line, 0 before the first
+	distance  time.Duration // between the last two accepted rows
 	ascending bool
 	ordered   bool // whether two accepted rows have settled ascending
 }
@@ -126,17 +127,19 @@ func (r *archiveReader) checkPlace(open time.Time) error {
 		return fmt.Errorf("opens at %s, line %d at %s: sort the rows by open time, in either direction",
 			instant(open), r.lastLine, instant(r.last))
 	}
-	// Where an outage moved the grid, a candle opens before the last one would
-	// have closed, but not by chance at the distance of another interval.
-	if distance := open.Sub(r.last).Abs(); distance < r.row.interval.Length() {
+	// An outage may move the grid, and a candle then opens before the last one
+	// would have closed; but twice in a row at the distance of a finer interval
+	// is a file of that interval.
+	distance := open.Sub(r.last).Abs()
+	if distance < r.row.interval.Length() && distance == r.distance {
 		for _, finer := range market.Intervals() {
 			if finer.Length() == distance {
-				return fmt.Errorf("opens %s from line %d: candles of a file of %s do not; say the right interval",
+				return fmt.Errorf("opens %s from line %d, as that one from the row before: candles of a file of %s do not; say the right interval",
 					finer, r.lastLine, r.row.interval)
 			}
 		}
 	}
-	r.ascending, r.ordered = ascending, true
+	r.ascending, r.ordered, r.distance = ascending, true, distance
 	return nil
 }
 

@@ -77,6 +77,32 @@ func TestBrowser(t *testing.T) {
 		page.poll(`document.querySelector("#readout .note").innerText === "incomplete"`)
 	})
 
+	t.Run("volumes of millions fit the margin", func(t *testing.T) {
+		candles := randomWalk(bitcoin, 200)
+		for k := range candles {
+			candles[k].Volume *= 1e6
+		}
+		page := openPage(t, browser, only(bitcoin, candles), "/BTCUSDT/15m", 1280, 900)
+		if longest := page.number(`Math.max(...echarts.getInstanceByDom(document.getElementById("chart"))
+			.getModel().getComponent("yAxis", 1).axis.getViewLabels().map((label) => label.formattedLabel.length))`); longest > 6 {
+			t.Errorf("a label has %v characters", longest)
+		}
+	})
+
+	t.Run("without scripts", func(t *testing.T) {
+		server := httptest.NewServer(newHandler(t, dependencies))
+		t.Cleanup(server.Close)
+		ctx, cancel := chromedp.NewContext(browser)
+		t.Cleanup(cancel)
+		page := browserPage{t, ctx}
+		page.run(chromedp.EmulateViewport(1280, 900), emulation.SetScriptExecutionDisabled(true),
+			chromedp.Navigate(server.URL+"/BTCUSDT/15m"))
+		if height := page.number(`document.querySelector("figure").clientHeight`); height == 0 || height > 100 {
+			t.Errorf("without a chart its place is %v pixels high", height)
+		}
+		browsertest.Screenshot(t, page.ctx, "without-scripts")
+	})
+
 	t.Run("phone", func(t *testing.T) {
 		for _, scheme := range []string{"light", "dark"} {
 			page := openPage(t, browser, dependencies, "/BTCUSDT/15m", 390, 844, emulation.SetEmulatedMedia().
@@ -84,6 +110,10 @@ func TestBrowser(t *testing.T) {
 			page.waitForColour("up")
 			if width := page.number(`document.documentElement.scrollWidth`); width > 390 {
 				t.Errorf("the page is %v pixels wide on a screen of 390 and scrolls sideways", width)
+			}
+			if out := page.number(`[...document.querySelectorAll("main *")].filter((e) =>
+				e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX === "auto" && e.tabIndex < 0).length`); out > 0 {
+				t.Errorf("%v boxes that scroll sideways cannot be reached by keyboard", out)
 			}
 			browsertest.Screenshot(t, page.ctx, "phone-"+scheme)
 		}

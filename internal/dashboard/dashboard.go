@@ -51,7 +51,8 @@ var (
 )
 
 // Register adds the pages and their static files to mux. It counts on
-// middleware in front of mux for security headers and access logs.
+// middleware in front of mux for security headers, access logs and the answer's
+// X-Request-Id.
 func Register(mux *http.ServeMux, dependencies Dependencies) error {
 	files, err := fs.Sub(staticFiles, "static")
 	if err != nil {
@@ -75,8 +76,9 @@ func register(mux *http.ServeMux, dependencies Dependencies, files fs.FS) error 
 		return err
 	}
 	static.register(mux)
-	mux.HandleFunc("GET /{$}", d.serveHome)
-	mux.HandleFunc("GET /{symbol}/{interval}", d.serveMarket)
+	mux.HandleFunc("GET /{$}", d.withCatalogue(d.serveHome))
+	mux.HandleFunc("GET /{symbol}", d.withCatalogue(d.serveSymbol))
+	mux.HandleFunc("GET /{symbol}/{interval}", d.withCatalogue(d.serveMarket))
 	return nil
 }
 
@@ -103,27 +105,46 @@ func parsePage(name string, static assets) (*template.Template, error) {
 // pageTimeout bounds the work for one page.
 const pageTimeout = 10 * time.Second
 
+// withCatalogue bounds the work for one page and lists what is stored, which
+// every page shows.
+func (d *dashboard) withCatalogue(
+	serve func(w http.ResponseWriter, r *http.Request, stored history.Catalogue),
+) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+		stored, err := d.History.Catalogue(ctx)
+		if err != nil {
+			d.fail(w, r, nil, fmt.Errorf("listing the stored series: %w", err))
+			return
+		}
+		serve(w, r, stored)
+	}
+}
+
 // serveHome sends the visitor to the pair most of them come for, or else to the
 // first that is stored.
-func (d *dashboard) serveHome(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
-	defer cancel()
-	stored, err := d.History.Catalogue(ctx)
-	if err != nil {
-		d.fail(w, r, nil, fmt.Errorf("listing the stored series: %w", err))
-		return
-	}
+func (d *dashboard) serveHome(w http.ResponseWriter, r *http.Request, stored history.Catalogue) {
 	http.Redirect(w, r, pagePath(home(stored)), http.StatusFound)
 }
 
-func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
-	defer cancel()
-	stored, err := d.History.Catalogue(ctx)
+// serveSymbol sends the visitor to a symbol's page at the interval that the
+// start page has, or else at the finest there is.
+func (d *dashboard) serveSymbol(w http.ResponseWriter, r *http.Request, stored history.Catalogue) {
+	symbol, err := market.ParseSymbol(r.PathValue("symbol"))
+	series := nearest(stored, market.Series{Symbol: symbol, Interval: homeInterval})
+	if err == nil {
+		_, err = stored.Extent(series)
+	}
 	if err != nil {
-		d.fail(w, r, nil, fmt.Errorf("listing the stored series: %w", err))
+		d.fail(w, r, stored, err)
 		return
 	}
+	http.Redirect(w, r, pagePath(series), http.StatusFound)
+}
+
+func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request, stored history.Catalogue) {
 	series, err := seriesOf(r)
 	if err == nil && pagePath(series) != r.URL.Path {
 		http.Redirect(w, r, pagePath(series), http.StatusMovedPermanently)
@@ -131,7 +152,7 @@ func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
 	}
 	var page *marketPage
 	if err == nil {
-		page, err = d.marketPage(ctx, stored, series)
+		page, err = d.marketPage(r, requestID(w), stored, series)
 	}
 	if err != nil {
 		d.fail(w, r, stored, err)
@@ -180,26 +201,35 @@ func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, stored history.
 	default:
 		status = http.StatusInternalServerError
 		page.Heading = "The page could not be made"
-		page.Message = "Its cause is in the service's log."
-		d.logError(r, "page failed", err)
+		page.Message = d.logError(r, requestID(w), "page failed", err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			status = http.StatusServiceUnavailable
+			page.Heading = "Not available at the moment"
+			page.Message = "The candles could not be read in time. " + page.Message
+		}
 	}
 	page.layout = newLayout(page.Heading, stored, market.Series{})
 	d.render(w, r, status, d.failure, page)
 }
 
-// logError logs err unless the visitor has left, which is nobody's fault.
-func (d *dashboard) logError(r *http.Request, message string, err error) {
+// requestID returns the ID that middleware has given the answer.
+func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-Id") }
+
+// logError logs err unless the visitor has left, which is nobody's fault. It
+// returns the sentence that leads from the page to the line in the log.
+func (d *dashboard) logError(r *http.Request, requestID, message string, err error) string {
 	if !errors.Is(r.Context().Err(), context.Canceled) {
-		d.Log.ErrorContext(r.Context(), message, "path", r.URL.Path, "error", err)
+		d.Log.ErrorContext(r.Context(), message, "request_id", requestID, "path", r.URL.Path, "error", err)
 	}
+	return fmt.Sprintf("The service’s log has its cause under ID %s.", requestID)
 }
 
 // render writes a page, whole or not at all.
 func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, page *template.Template, data any) {
 	var body bytes.Buffer
 	if err := page.Execute(&body, data); err != nil {
-		d.logError(r, "page not rendered", err)
-		http.Error(w, "The page could not be made. Its cause is in the service's log.", http.StatusInternalServerError)
+		cause := d.logError(r, requestID(w), "page not rendered", err)
+		http.Error(w, "The page could not be made. "+cause, http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -2,8 +2,10 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html"
 	"io"
 	"log/slog"
@@ -96,7 +98,7 @@ func TestMarketPageReadsWithoutScripts(t *testing.T) {
 	response := get(newHandler(t, dependencies), "/BTCUSDT/15m")
 	expect(t, response, http.StatusOK,
 		"BTCUSDT 15m",
-		"The chart needs JavaScript. The tables below hold the values without it.",
+		"The chart needs JavaScript. The tables below hold the newest values and a summary.",
 		"Newest candle opened 2025-06-30 23:45 UTC",
 		"Close "+formatNumber(last.Close, 2),
 		"Stored up to 2025-07-01 00:00 UTC 5 minutes ago",
@@ -106,19 +108,24 @@ func TestMarketPageReadsWithoutScripts(t *testing.T) {
 		"Candles shown 2,880 from 2025-06-01 00:00 UTC",
 		"Candles missing none",
 		"Where the next candle closes, at 2025-07-01 00:15 UTC, with what was known at 2025-07-01 00:00 UTC",
-		"Point Change, bp 80 % band 90 % band Closes above its open",
+		"Point Change, bp 80 % band 90 % band Closes higher",
 		"Forest 109,277.62 +1.2 108,980.42 to 109,548.60 108,866.79 to 109,676.44 51.4 %",
 		"price stays 109,264.51 0.0 – – –",
 		"HAR 109,264.51 0.0 108,969.50 to 109,559.52 108,851.49 to 109,692.28 50.0 %",
-		"Trained 2025-07-01 06:30 UTC", "Learnt from 2023-01-09 to 2025-06-30", "Rows 86,779",
+		"Trained 2025-07-01 06:30 UTC", "Learnt from 2023-01-09 to 2025-06-30", "Rows 86,779, and 2,028 that could not be learnt from",
+		"At first the newest 2.5 days are in view; “All” shows 30 days.",
+		"Candles as imported.",
 		"measured on 2025-06-01 to 2025-06-30",
 		"Point skill against “price stays” +0.06 %", "Hit rate of the direction 52.1 %",
 		"Forest 3.412 80.3 % 41.2 90.4 % 57.9",
 		"HAR 3.450 79.8 % 41.9 89.9 % 58.8",
 		"Information, not financial advice.",
 	)
-	if page := readable(response.Body.String()); strings.Contains(page, "Stale") {
-		t.Error("a fresh page says that it is stale")
+	page := readable(response.Body.String())
+	for _, untrue := range []string{"Stale", "incomplete", "without the other pair"} {
+		if strings.Contains(page, untrue) {
+			t.Errorf("a fresh page of whole candles says %q", untrue)
+		}
 	}
 	body := response.Body.String()
 	for _, want := range []string{
@@ -178,7 +185,7 @@ func TestMissingAndIncompleteCandlesAreCounted(t *testing.T) {
 	expect(t, get(newHandler(t, only(bitcoin, candles)), "/BTCUSDT/15m"), http.StatusOK,
 		"Candles shown 2,867",
 		"Candles missing 13 of 2,880 2025-06-21 20:00 UTC to 2025-06-21 20:15 UTC 2025-06-30 04:00 UTC to 2025-06-30 07:00 UTC",
-		"Candles incomplete 1 marked ▲ in the chart")
+		"Candles incomplete 1 marked ▲ in the chart", "▲ incomplete: made of fewer parts")
 }
 
 func TestManyHolesAreSummedUp(t *testing.T) {
@@ -213,8 +220,43 @@ func TestRolledUpCandles(t *testing.T) {
 }
 
 func TestNoModel(t *testing.T) {
-	expect(t, get(newHandler(t, only(bitcoin, randomWalk(bitcoin, 200))), "/BTCUSDT/15m"), http.StatusOK,
+	fewest := forecast.FewestCandles(bitcoin.Interval)
+	expect(t, get(newHandler(t, only(bitcoin, randomWalk(bitcoin, fewest))), "/BTCUSDT/15m"), http.StatusOK,
 		"No model of BTCUSDT 15m has been trained.", "cryptoboat train -interval 15m BTCUSDT")
+}
+
+func TestNoModelCanBeTrainedOnTooFewCandles(t *testing.T) {
+	fewest := forecast.FewestCandles(bitcoin.Interval)
+	few := randomWalk(bitcoin, fewest-1)
+	monthly := market.Series{Symbol: "BTCUSDT", Interval: market.Month1}
+	months := []market.Candle{few[0], few[1]}
+	months[0].OpenTime, months[1].OpenTime = midnight.AddDate(0, -95, 0), midnight.AddDate(0, -1, 0)
+	for _, test := range []struct {
+		dependencies Dependencies
+		path         string
+		stored       int
+		fewest       int
+	}{
+		{only(bitcoin, few), "/BTCUSDT/15m", fewest - 1, fewest},
+		{only(monthly, months), "/BTCUSDT/1M", 95, forecast.FewestCandles(market.Month1)},
+	} {
+		response := get(newHandler(t, test.dependencies), test.path)
+		expect(t, response, http.StatusOK, fmt.Sprintf(
+			"At this interval no more than %s candles are stored, too few to learn from: a training takes %s.",
+			formatCount(test.stored), formatCount(test.fewest)))
+		if strings.Contains(response.Body.String(), "cryptoboat train") {
+			t.Errorf("%s: the page advises a training that cannot work", test.path)
+		}
+	}
+}
+
+func TestForecastWithoutItsCompanionSaysSo(t *testing.T) {
+	dependencies := month()
+	f := dependencies.Forecaster.(fakeForecaster)
+	f.forecast.CompanionMissing = true
+	dependencies.Forecaster = f
+	expect(t, get(newHandler(t, dependencies), "/BTCUSDT/15m"), http.StatusOK,
+		"with what was known at 2025-07-01 00:00 UTC, without the other pair’s newest candle, which makes the bands a little worse")
 }
 
 func TestUnavailableForecastSaysWhy(t *testing.T) {
@@ -242,12 +284,13 @@ func TestFailedForecastLeavesTheCandles(t *testing.T) {
 	dependencies.Forecaster = fakeForecaster{err: errors.New("password=hunter2")}
 	dependencies.Log = slog.New(slog.NewTextHandler(&log, nil))
 	response := get(newHandler(t, dependencies), "/BTCUSDT/15m")
-	expect(t, response, http.StatusOK, "Candles shown 200", "The forecast failed.")
+	expect(t, response, http.StatusOK, "Candles shown 200",
+		"The forecast failed. The service’s log has its cause under ID test-request.")
 	if strings.Contains(response.Body.String(), "hunter2") {
 		t.Error("the page shows an internal error's text")
 	}
-	if !strings.Contains(log.String(), "hunter2") {
-		t.Error("the log does not hold the error")
+	if got := log.String(); !strings.Contains(got, "hunter2") || !strings.Contains(got, "request_id=test-request") {
+		t.Errorf("the log does not hold the error under the request's ID: %s", got)
 	}
 }
 
@@ -256,6 +299,9 @@ func TestFailures(t *testing.T) {
 		History: &fakeHistory{err: errors.New("dial tcp 10.0.0.1:5432: refused")}}
 	busy := Dependencies{Forecaster: noModel,
 		History: &fakeHistory{err: market.Errorf(market.Unavailable, "The database is starting.")}}
+	stalled := Dependencies{Forecaster: noModel,
+		History: &fakeHistory{err: fmt.Errorf("reading from 10.0.0.1: %w", context.DeadlineExceeded)}}
+	const cause = "The service’s log has its cause under ID test-request."
 	for name, test := range map[string]struct {
 		dependencies Dependencies
 		path         string
@@ -268,8 +314,11 @@ func TestFailures(t *testing.T) {
 		"finer than stored": {month(), "/BTCUSDT/5m", 404,
 			"Candles of BTCUSDT 5m cannot be made of what is stored: ask for one of 15m, 30m, 1h"},
 		"empty database": {Dependencies{History: &fakeHistory{}, Forecaster: noModel}, "/BTCUSDT/15m", 404, "cryptoboat import PATH"},
-		"broken":         {broken, "/BTCUSDT/15m", 500, "The page could not be made"},
-		"broken home":    {broken, "/", 500, "The page could not be made"},
+		"broken":         {broken, "/BTCUSDT/15m", 500, "The page could not be made " + cause},
+		"broken home":    {broken, "/", 500, "The page could not be made " + cause},
+		"stalled":        {stalled, "/BTCUSDT/15m", 503, "Not available at the moment The candles could not be read in time. " + cause},
+		"word":           {month(), "/nothing", 404, "No candles of NOTHING are stored: ask for one of BTCUSDT, ETHUSDT."},
+		"file":           {month(), "/robots.txt", 404, "Symbol \"robots.txt\" is not a pair"},
 		"unavailable":    {busy, "/BTCUSDT/15m", 503, "The database is starting."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -279,6 +328,23 @@ func TestFailures(t *testing.T) {
 				t.Error("the page shows an internal error's text")
 			}
 		})
+	}
+}
+
+func TestSymbolLeadsToItsPage(t *testing.T) {
+	daily := market.Series{Symbol: "BTCUSDT", Interval: market.Day1}
+	for _, test := range []struct {
+		dependencies Dependencies
+		path, want   string
+	}{
+		{month(), "/ETHUSDT", "/ETHUSDT/15m"},
+		{month(), "/ethusdt", "/ETHUSDT/15m"},
+		{only(daily, randomWalk(daily, 10)), "/BTCUSDT", "/BTCUSDT/1d"},
+	} {
+		response := get(newHandler(t, test.dependencies), test.path)
+		if got := response.Header().Get("Location"); response.Code != http.StatusFound || got != test.want {
+			t.Errorf("%s: status %d to %q, want 302 to %q", test.path, response.Code, got, test.want)
+		}
 	}
 }
 

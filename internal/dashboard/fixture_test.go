@@ -122,7 +122,7 @@ func forecastAfter(series market.Series, last market.Candle) forecast.Forecast {
 		Model: forecast.Model{
 			ID: 1, Series: series, TrainedAt: time.Date(2025, time.July, 1, 6, 30, 0, 0, time.UTC),
 			Window: market.TimeRange{Start: time.Date(2023, time.January, 9, 0, 0, 0, 0, time.UTC), End: midnight},
-			Rows:   86_779,
+			Rows:   86_779, Skipped: 2_028,
 			Metrics: forecast.Metrics{
 				Fold: market.TimeRange{Start: midnight.AddDate(0, -1, 0), End: midnight},
 				Rows: 2880, PointSkill: 0.0006, HitRate: 0.521, Brier: 0.2489,
@@ -161,8 +161,8 @@ func builtFiles(t testing.TB) fs.FS {
 	return built
 }
 
-// newHandler serves the dashboard as the service does: behind its policy. The
-// clock stands at five minutes past midnight unless the test brings its own.
+// newHandler serves the dashboard as the service does: behind its policy,
+// each request with an ID. The clock stands at five minutes past midnight unless the test brings its own.
 func newHandler(t testing.TB, dependencies Dependencies) http.Handler {
 	t.Helper()
 	if dependencies.Now == nil {
@@ -176,6 +176,7 @@ func newHandler(t testing.TB, dependencies Dependencies) http.Handler {
 		t.Fatal(err)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", "test-request")
 		w.Header().Set("Content-Security-Policy", policy)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		mux.ServeHTTP(w, r)

@@ -5,6 +5,7 @@ import "github.com/cryptoboat/cryptoboat/internal/forecast"
 // forecastFacts is what a page says of a forecast and of the model behind it.
 type forecastFacts struct {
 	AsOf, ClosesAt string
+	Lacking        string   // what was not known; empty where all was
 	Legend         string   // how the chart draws it
 	Levels         []string // of the bands, narrowest first
 	Rows           []predictionFacts
@@ -22,6 +23,9 @@ type measureFacts struct{ Name, PinballLoss, Coverage80, Width80, Coverage90, Wi
 
 func newForecastFacts(f forecast.Forecast, decimals int) *forecastFacts {
 	facts := &forecastFacts{AsOf: formatInstant(f.AsOf), ClosesAt: formatInstant(f.CloseTime)}
+	if f.CompanionMissing {
+		facts.Lacking = "without the other pair’s newest candle, which makes the bands a little worse"
+	}
 	for _, band := range f.Bands {
 		facts.Levels = append(facts.Levels, formatShare(band.Level, 0))
 	}
@@ -63,10 +67,14 @@ func formatBand(p forecast.Prediction, level float64, decimals int) string {
 }
 
 func (facts *forecastFacts) describeModel(m forecast.Model) {
+	rows := newFact("Rows", formatCount(m.Rows))
+	if m.Skipped > 0 {
+		rows.Values = []string{formatCount(m.Rows) + ",", "and " + formatCount(m.Skipped) + " that could not be learnt from"}
+	}
 	facts.Model = []fact{
 		newFact("Trained", formatInstant(m.TrainedAt)),
 		newFact("Learnt from", formatRange(m.Window)),
-		newFact("Rows", formatCount(m.Rows)),
+		rows,
 	}
 	if m.Metrics.Rows == 0 {
 		return

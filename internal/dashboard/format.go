@@ -103,6 +103,15 @@ func formatSpan(span time.Duration) string {
 	return "less than two minutes"
 }
 
+// formatHalves writes a length of time as formatSpan does, to half a day.
+func formatHalves(span time.Duration) string {
+	const day = 24 * time.Hour
+	if span > 2*day && span%day == day/2 {
+		return formatNumber(span.Hours()/24, 1) + noBreak + "days"
+	}
+	return formatSpan(span)
+}
+
 // formatAge says how long before now an instant was.
 func formatAge(t, now time.Time) string {
 	if age := now.Sub(t); age >= 0 {

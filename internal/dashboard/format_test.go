@@ -72,6 +72,16 @@ func TestFormatAge(t *testing.T) {
 	}
 }
 
+func TestFormatHalves(t *testing.T) {
+	for span, want := range map[time.Duration]string{
+		4 * time.Hour: "4 hours", 36 * time.Hour: "36 hours", 60 * time.Hour: "2.5 days", 240 * time.Hour: "10 days",
+	} {
+		if got := spaces.ReplaceAllString(formatHalves(span), " "); got != want {
+			t.Errorf("formatHalves(%v) = %q, want %q", span, got, want)
+		}
+	}
+}
+
 func TestChartWindow(t *testing.T) {
 	first := time.Date(2017, time.August, 17, 0, 0, 0, 0, time.UTC)
 	for _, test := range []struct {

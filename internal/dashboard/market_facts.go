@@ -85,16 +85,12 @@ func (v view) newestFacts() candleFacts {
 func (v view) facts() []fact {
 	newest := v.newest()
 	highest, lowest := newest, newest
-	incomplete := 0
 	for _, c := range v.candles {
 		if c.High > highest.High {
 			highest = c
 		}
 		if c.Low < lowest.Low {
 			lowest = c
-		}
-		if !c.Complete(v.series.Interval) {
-			incomplete++
 		}
 	}
 	opened := newFact("Newest candle opened", formatInstant(newest.OpenTime))
@@ -114,10 +110,30 @@ func (v view) facts() []fact {
 		newFact("Candles shown", formatCount(len(v.candles)), "from "+formatInstant(v.window.Start)),
 		newFact("Candles missing", v.missing()...),
 	}
-	if incomplete > 0 {
+	if incomplete := v.incomplete(); incomplete > 0 {
 		facts = append(facts, newFact("Candles incomplete", formatCount(incomplete), "marked ▲ in the chart"))
 	}
 	return facts
+}
+
+// incomplete counts the candles made of fewer parts than they should be.
+func (v view) incomplete() int {
+	n := 0
+	for _, c := range v.candles {
+		if !c.Complete(v.series.Interval) {
+			n++
+		}
+	}
+	return n
+}
+
+// opening says what a chart shows before anybody zooms, where that is not all.
+func (v view) opening() string {
+	if len(v.slots) <= charts.OpeningSlots {
+		return ""
+	}
+	return fmt.Sprintf("At first the newest %s are in view; “All” shows %s.",
+		formatHalves(charts.OpeningSlots*v.series.Interval.Length()), formatSpan(v.window.End.Sub(v.window.Start)))
 }
 
 func (v view) interval() string {

@@ -1,10 +1,10 @@
 package dashboard
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"net/http"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/charts"
@@ -35,7 +35,9 @@ type marketPage struct {
 	Facts        []fact
 	Forecast     *forecastFacts // nil where NoForecast says why
 	NoForecast   string
-	NoModel      bool // training one is what helps
+	MayTrain     bool   // no model is there, and training one can work
+	Incomplete   bool   // the chart marks candles as such
+	OpeningView  string // what of the window is in view at first; empty where all of it is
 }
 
 // fact is one line of a table. Its values are kept whole where lines break.
@@ -61,8 +63,9 @@ func chartWindow(interval market.Interval, openTimes market.TimeRange) market.Ti
 }
 
 func (d *dashboard) marketPage(
-	ctx context.Context, stored history.Catalogue, series market.Series,
+	r *http.Request, requestID string, stored history.Catalogue, series market.Series,
 ) (*marketPage, error) {
+	ctx := r.Context()
 	extent, err := stored.Extent(series)
 	if err != nil {
 		return nil, err
@@ -77,18 +80,18 @@ func (d *dashboard) marketPage(
 	}
 	var next *forecast.Forecast
 	var noForecast string
+	mayTrain := false
 	f, forecastErr := d.Forecaster.Forecast(ctx, series, time.Time{})
 	switch market.ErrorCode(forecastErr) {
 	case "":
 		next = &f
 	case market.NotFound:
-		noForecast = fmt.Sprintf("No model of %s has been trained. Train one, then load this page again:", series)
+		noForecast, mayTrain = trainingAdvice(series, extent.OpenTimes)
 	case market.Unavailable:
 		noForecast = sentence(market.ErrorMessage(forecastErr))
 	default:
 		// Candles without a forecast are better than no page.
-		d.Log.ErrorContext(ctx, "forecast failed", "series", series.String(), "error", forecastErr)
-		noForecast = "The forecast failed. Its cause is in the service's log."
+		noForecast = "The forecast failed. " + d.logError(r, requestID, "forecast failed", forecastErr)
 	}
 
 	slots := charts.Slots(series.Interval, window, candles)
@@ -110,10 +113,27 @@ func (d *dashboard) marketPage(
 		Newest:       view.newestFacts(),
 		Facts:        view.facts(),
 		NoForecast:   noForecast,
-		NoModel:      market.ErrorCode(forecastErr) == market.NotFound,
+		MayTrain:     mayTrain,
+		Incomplete:   view.incomplete() > 0,
+		OpeningView:  view.opening(),
 	}
 	if next != nil {
 		page.Forecast = newForecastFacts(*next, view.decimals)
 	}
 	return page, nil
+}
+
+// trainingAdvice says what helps where a series has no model, and whether
+// training one can work with the candles that lie in openTimes.
+func trainingAdvice(series market.Series, openTimes market.TimeRange) (advice string, mayTrain bool) {
+	fewest := forecast.FewestCandles(series.Interval)
+	candles := 0
+	for open := openTimes.Start; open.Before(openTimes.End) && candles < fewest; open = series.Interval.Next(open) {
+		candles++
+	}
+	if candles < fewest {
+		return fmt.Sprintf("At this interval no more than %s candles are stored, too few to learn from: a training takes %s.",
+			formatCount(candles), formatCount(fewest)), false
+	}
+	return fmt.Sprintf("No model of %s has been trained. Train one, then load this page again:", series), true
 }

@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 
 // walkForward forecasts every sample that opens in the range, a calendar month
 // at a time, by a model trained on nothing but candles that had closed before
-// that month, and measures each month. month is called after each.
+// that month, and measures each month. month is called after each,
+// also after one of which no candle can be forecast.
 func walkForward(ctx context.Context, s *samples, r market.TimeRange, month func(Metrics)) (Metrics, error) {
 	var whole tally
 	for start := r.Start; start.Before(r.End); start = market.Month1.Next(market.Month1.Floor(start)) {
@@ -20,16 +22,15 @@ func walkForward(ctx context.Context, s *samples, r market.TimeRange, month func
 			end = r.End
 		}
 		fold := s.since(start).before(end)
-		if fold.len() == 0 {
-			continue
-		}
-		m, err := fit(ctx, s.before(start), nil)
-		if err != nil {
-			return Metrics{}, err
-		}
-		part, err := m.measure(fold)
-		if err != nil {
-			return Metrics{}, err
+		var part tally
+		if fold.len() > 0 {
+			m, err := fit(ctx, s.before(start), nil)
+			if err == nil {
+				part, err = m.measure(fold)
+			}
+			if err != nil {
+				return Metrics{}, fmt.Errorf("the month from %s: %w", start.Format(time.DateOnly), err)
+			}
 		}
 		if month != nil {
 			month(part.metrics(market.TimeRange{Start: start, End: end}))
@@ -59,10 +60,10 @@ func (m *model) measure(s *samples) (tally, error) {
 		t.squares += (actual - o.mean) * (actual - o.mean)
 		t.squaresIfStays += actual * actual
 		rose := 0.0
-		if s.rose[k] {
+		if actual > 0 {
 			rose = 1
 		}
-		if (o.rises > 0.5) == s.rose[k] {
+		if (o.rises > 0.5) == (actual > 0) {
 			t.hits++
 		}
 		t.brier += (o.rises - rose) * (o.rises - rose)
@@ -97,10 +98,17 @@ func (t *tally) add(u tally) {
 }
 
 func (t *tally) metrics(fold market.TimeRange) Metrics {
+	if t.rows == 0 {
+		return Metrics{Fold: fold}
+	}
 	n := float64(t.rows)
+	skill := 0.0
+	if t.squaresIfStays > 0 {
+		skill = 1 - t.squares/t.squaresIfStays
+	}
 	metrics := Metrics{
 		Fold: fold, Rows: t.rows,
-		PointSkill:   1 - t.squares/t.squaresIfStays,
+		PointSkill:   skill,
 		HitRate:      float64(t.hits) / n,
 		Brier:        t.brier / n,
 		WidthMetrics: t.widths[0].metrics(n),

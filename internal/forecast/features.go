@@ -10,9 +10,8 @@ import (
 // window is how many closed candles every feature may look at: a week of 15m.
 const window = 672
 
-// Weights of an exponential average beyond the window are below 1e-17, so that
-// live use and training, which know different amounts of history, agree to the
-// last bit.
+// ewmaDecay is RiskMetrics' for daily data. Beyond the window, where averages
+// are cut off, weights are below 1e-17.
 const ewmaDecay = 0.94
 
 // quietest keeps logarithms finite when no price moved: a hundredth of a basis

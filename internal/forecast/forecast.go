@@ -17,13 +17,16 @@ type Forecast struct {
 	Prediction
 	Baselines []Baseline
 	Model     Model
+	// CompanionMissing says that the other pair's newest candles were not there,
+	// which makes the widths a little worse.
+	CompanionMissing bool
 }
 
 // Prediction is a distribution of a closing price, in the quote asset.
 type Prediction struct {
 	Point         float64
 	Bands         []Band  // narrowest first
-	ProbabilityUp float64 // of a close above the open, in [0, 1]
+	ProbabilityUp float64 // of a close above the newest price, in [0, 1]
 }
 
 // Band is a central interval that holds the close with probability Level.
@@ -47,7 +50,8 @@ type Model struct {
 	TrainedAt time.Time
 	Window    market.TimeRange // open times of the candles learnt from
 	Rows      int              // training rows
-	DataHash  string           // SHA-256 of those rows, hexadecimal
+	Skipped   int              // candles of the window that could not be learnt from
+	DataHash  string           // SHA-256 of those rows and of how they are learnt from, hexadecimal
 	Features  []string
 	Metrics   Metrics // on the newest month, by a model that had not seen it
 }
@@ -56,8 +60,8 @@ type Model struct {
 type Metrics struct {
 	Fold       market.TimeRange `json:"fold"` // open times of the candles forecast
 	Rows       int              `json:"rows"`
-	PointSkill float64          `json:"point_skill"` // 1 − MSE/MSE₀ of log returns against "price stays"; above 0 is better
-	HitRate    float64          `json:"hit_rate"`    // share of candles whose direction was right, in [0, 1]
+	PointSkill float64          `json:"point_skill"` // 1 − MSE/MSE₀ of log returns against "price stays"; above 0 is better, 0 where no price moved
+	HitRate    float64          `json:"hit_rate"`    // share of candles whose direction was right, no move counting as down, in [0, 1]
 	Brier      float64          `json:"brier"`       // of ProbabilityUp; 0.25 is a coin
 	WidthMetrics
 	Baselines []BaselineMetrics `json:"baselines"`

@@ -23,12 +23,13 @@ type CandleReader interface {
 
 // ModelStore keeps trained models.
 type ModelStore interface {
-	// SaveModel stores a model and returns it with its ID. A model of the same
-	// series and data hash is stored once: that one is returned.
+	// SaveModel stores a model and returns it with its ID, which it keeps where a
+	// model of the same series and data hash is replaced.
 	SaveModel(ctx context.Context, m Model, content []byte) (Model, error)
-	// NewestModel returns the model of a series with the highest ID, or a
-	// NotFound error.
-	NewestModel(ctx context.Context, series market.Series) (Model, error)
+	// NewestModel returns the model of a series that has learnt the newest
+	// candles, or a NotFound error. Unless the instant is zero, it has learnt
+	// none that closed after it.
+	NewestModel(ctx context.Context, series market.Series, learntBy time.Time) (Model, error)
 	// ModelContent returns what was stored under an ID.
 	ModelContent(ctx context.Context, id int64) ([]byte, error)
 }
@@ -53,8 +54,8 @@ func NewForecaster(candles CandleReader, models ModelStore) *Forecaster {
 	return &Forecaster{candles: candles, models: models, loaded: map[market.Series]loadedModel{}}
 }
 
-// companion is the pair whose last candles are features of another's: it moves
-// first or at the same time.
+// companion is the pair whose last candles are features of another's: they move
+// together, and either may be the first to.
 func companion(symbol market.Symbol) market.Symbol {
 	if symbol == "BTCUSDT" {
 		return "ETHUSDT"
@@ -63,29 +64,30 @@ func companion(symbol market.Symbol) market.Symbol {
 }
 
 // Forecast says where the candle that holds the instant at will close, from
-// what was known when it opened. With a zero instant it is the candle after the
-// newest stored one. It returns a NotFound error where no model was trained for
-// the series, and an Unavailable one where the candles before are missing or
-// the model was trained on other features.
+// what was known when it opened, which the model's training has not gone beyond
+// either. With a zero instant it is the candle after the newest stored one. It
+// returns a NotFound error where there is no such model or the candles before
+// that instant are missing, and an Unavailable one where the newest candles do
+// not suffice yet or the model was trained on other features.
 func (f *Forecaster) Forecast(ctx context.Context, series market.Series, at time.Time) (Forecast, error) {
-	record, err := f.models.NewestModel(ctx, series)
-	if err != nil {
-		return Forecast{}, err
-	}
-	m, err := f.load(ctx, record)
-	if err != nil {
-		return Forecast{}, err
-	}
 	open := series.Interval.Floor(at)
 	if at.IsZero() {
 		latest, err := f.candles.LatestCandle(ctx, series)
 		if err != nil {
 			return Forecast{}, err
 		}
-		open = series.Interval.Next(series.Interval.Floor(latest.OpenTime))
-		if !latest.Complete(series.Interval) {
-			open = series.Interval.Floor(latest.OpenTime)
+		open = series.Interval.Floor(latest.OpenTime)
+		if latest.Complete(series.Interval) {
+			open = series.Interval.Next(open)
 		}
+	}
+	record, err := f.models.NewestModel(ctx, series, open)
+	if err != nil {
+		return Forecast{}, err
+	}
+	m, err := f.load(ctx, record)
+	if err != nil {
+		return Forecast{}, err
 	}
 	own, other, err := f.tracks(ctx, series, market.TimeRange{Start: open.Add(-reach(series.Interval)), End: open})
 	if err != nil {
@@ -113,6 +115,7 @@ func (f *Forecaster) Forecast(ctx context.Context, series market.Series, at time
 	forecast := Forecast{
 		Series: series, AsOf: open, OpenTime: open, CloseTime: series.Interval.Next(open),
 		Last: last, Prediction: o.at(last), Model: record,
+		CompanionMissing: math.IsNaN(row[companionVolatility4]),
 	}
 	for _, name := range baselineNames {
 		forecast.Baselines = append(forecast.Baselines,
@@ -181,15 +184,18 @@ func (f *Forecaster) Train(
 	if err := enough(s); err != nil {
 		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
 	}
-	hash := s.hash(forestSettings)
-	newest, err := f.models.NewestModel(ctx, series)
+	hash := s.hash()
+	end := series.Interval.Next(s.opens[s.len()-1])
+	newest, err := f.models.NewestModel(ctx, series, end)
 	switch {
 	case err == nil && newest.DataHash == hash:
-		return newest, true, nil
+		// One that cannot be read is trained anew.
+		if _, err := f.load(ctx, newest); err == nil {
+			return newest, true, nil
+		}
 	case err != nil && market.ErrorCode(err) != market.NotFound:
 		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
 	}
-	end := series.Interval.Next(s.opens[s.len()-1])
 	fold := market.TimeRange{Start: end.AddDate(0, -1, 0), End: end}
 	var metrics Metrics
 	if past := s.before(fold.Start); enough(past) == nil {
@@ -212,7 +218,7 @@ func (f *Forecaster) Train(
 		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
 	}
 	trained, err = f.models.SaveModel(ctx, Model{
-		Series: series, Window: market.TimeRange{Start: s.opens[0], End: end}, Rows: s.len(),
+		Series: series, Window: market.TimeRange{Start: s.opens[0], End: end}, Rows: s.len(), Skipped: s.skipped,
 		DataHash: hash, Features: modelFeatures(), Metrics: metrics,
 	}, content)
 	if err != nil {

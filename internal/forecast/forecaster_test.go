@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"slices"
@@ -14,7 +15,7 @@ import (
 var all = market.TimeRange{Start: start, End: start.AddDate(10, 0, 0)}
 
 func TestForecastOfTheNextCandle(t *testing.T) {
-	stores := newMemory(8000)
+	stores := newMemory(16000)
 	f := NewForecaster(stores, stores)
 	if _, err := f.Forecast(t.Context(), btc, time.Time{}); market.ErrorCode(err) != market.NotFound {
 		t.Errorf("without a model: %v", err)
@@ -29,19 +30,16 @@ func TestForecastOfTheNextCandle(t *testing.T) {
 	if err != nil || known || calls == 0 {
 		t.Fatalf("training: known %t, %d calls, %v", known, calls, err)
 	}
-	if trained.Rows != 8000-window || trained.Metrics.Rows != 29*96 || len(trained.Metrics.Baselines) != 3 {
-		t.Errorf("the record is %+v", trained)
-	}
-	if again, known, err := f.Train(t.Context(), btc, all, nil); err != nil || !known || again.ID != trained.ID {
-		t.Errorf("training on the same rows again: model %d, known %t, %v", again.ID, known, err)
+	if trained.Rows != 16000-window || trained.Skipped != window || trained.Metrics.Rows != 31*96 || len(trained.Metrics.Baselines) != 3 {
+		t.Errorf("%d rows, %d skipped, %d measured", trained.Rows, trained.Skipped, trained.Metrics.Rows)
 	}
 
 	got, err := f.Forecast(t.Context(), btc, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	newest := stores.candles[btc][7999]
-	if !got.OpenTime.Equal(market.Minute15.Next(newest.OpenTime)) || got.Last != newest.Close || !got.AsOf.Equal(got.OpenTime) {
+	newest := stores.candles[btc][15999]
+	if !got.OpenTime.Equal(market.Minute15.Next(newest.OpenTime)) || got.Last != newest.Close || !got.AsOf.Equal(got.OpenTime) || got.CompanionMissing {
 		t.Errorf("the forecast is of %s from %v", got.OpenTime, got.Last)
 	}
 	for _, p := range append([]Prediction{got.Prediction}, got.Baselines[0].Prediction, got.Baselines[1].Prediction, got.Baselines[2].Prediction) {
@@ -52,29 +50,82 @@ func TestForecastOfTheNextCandle(t *testing.T) {
 			t.Errorf("the prediction is %+v", p)
 		}
 	}
-	if _, err := f.Forecast(t.Context(), btc, start.Add(time.Hour)); market.ErrorCode(err) != market.NotFound {
-		t.Errorf("within the first window: %v", err)
+
+	if _, err := f.Forecast(t.Context(), btc, newest.OpenTime); market.ErrorCode(err) != market.NotFound {
+		t.Errorf("of a candle that the model has learnt from: %v", err)
 	}
-	stores.candles[btc] = stores.candles[btc][len(stores.candles[btc])-window/2:]
+	if _, err := f.Forecast(t.Context(), btc, newest.OpenTime.Add(5*time.Hour)); market.ErrorCode(err) != market.NotFound {
+		t.Errorf("behind candles that are missing: %v", err)
+	}
+	eth := market.Series{Symbol: "ETHUSDT", Interval: market.Minute15}
+	stores.candles[eth] = stores.candles[eth][:15999]
+	if alone, err := f.Forecast(t.Context(), btc, time.Time{}); err != nil || !alone.CompanionMissing {
+		t.Errorf("without the companion's newest candle: missing %t, %v", alone.CompanionMissing, err)
+	}
+	stores.candles[btc] = stores.candles[btc][16000-window/2:]
 	if _, err := f.Forecast(t.Context(), btc, time.Time{}); market.ErrorCode(err) != market.Unavailable {
 		t.Errorf("on half a window: %v", err)
 	}
 }
 
-// What is known live is what training knew: the row of a past candle is the same
+func TestTrainingAgain(t *testing.T) {
+	stores := newMemory(13000)
+	f := NewForecaster(stores, stores)
+	train := func(r market.TimeRange) (Model, bool) {
+		t.Helper()
+		m, known, err := f.Train(t.Context(), btc, r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m, known
+	}
+	first, _ := train(all)
+	if again, known := train(all); !known || again.ID != first.ID {
+		t.Errorf("on the same rows: model %d, known %t", again.ID, known)
+	}
+	// A model of the past is one more, and does not take the newest one's place.
+	past := market.TimeRange{Start: start, End: stores.candles[btc][12500].OpenTime}
+	earlier, known := train(past)
+	if known || earlier.ID == first.ID {
+		t.Errorf("on fewer rows: model %d, known %t", earlier.ID, known)
+	}
+	if again, known := train(all); !known || again.ID != first.ID {
+		t.Errorf("on all rows once more: model %d, known %t", again.ID, known)
+	}
+	for at, want := range map[time.Time]int64{{}: first.ID, past.End: earlier.ID} {
+		if got, err := f.Forecast(t.Context(), btc, at); err != nil || got.Model.ID != want {
+			t.Errorf("forecast at %s by model %d, %v; want %d", at, got.Model.ID, err, want)
+		}
+	}
+	// A damaged one says to train again, and that helps.
+	stores.contents[first.ID-1] = []byte("damaged")
+	fresh := NewForecaster(stores, stores)
+	if _, err := fresh.Forecast(t.Context(), btc, time.Time{}); market.ErrorCode(err) != market.Unavailable {
+		t.Errorf("by a damaged model: %v", err)
+	}
+	if _, known, err := fresh.Train(t.Context(), btc, all, nil); known || err != nil {
+		t.Errorf("training in its place: known %t, %v", known, err)
+	}
+	if got, err := fresh.Forecast(t.Context(), btc, time.Time{}); err != nil || got.Model.ID != first.ID {
+		t.Errorf("after that: model %d, %v", got.Model.ID, err)
+	}
+}
+
+// What is known live is what training knew: the row of a candle is the same
 // whether computed on the whole history or on the little that a forecast reads,
 // and the instant within the candle makes no difference.
 func TestLiveAndTrainingAgree(t *testing.T) {
-	stores := newMemory(4000)
+	stores := newMemory(14000)
 	f := NewForecaster(stores, stores)
-	if _, _, err := f.Train(t.Context(), btc, all, nil); err != nil {
+	learnt := market.TimeRange{Start: start, End: stores.candles[btc][12000].OpenTime}
+	if _, _, err := f.Train(t.Context(), btc, learnt, nil); err != nil {
 		t.Fatal(err)
 	}
 	s, err := f.samples(t.Context(), btc, all)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range []int{0, 1, 1500, s.len() - 1} {
+	for _, k := range []int{12000 - window, 12500, s.len() - 1} {
 		live, err := f.Forecast(t.Context(), btc, s.opens[k].Add(7*time.Minute))
 		if err != nil {
 			t.Fatal(err)
@@ -91,18 +142,38 @@ func TestLiveAndTrainingAgree(t *testing.T) {
 }
 
 func TestTrainingNeedsEnoughCandlesAndCanBeStopped(t *testing.T) {
-	stores := newMemory(1500)
-	if _, _, err := NewForecaster(stores, stores).Train(t.Context(), btc, all, nil); market.ErrorCode(err) != market.Unavailable {
+	stores := newMemory(11000)
+	f := NewForecaster(stores, stores)
+	if _, _, err := f.Train(t.Context(), btc, all, nil); market.ErrorCode(err) != market.Unavailable {
 		t.Errorf("on too few candles: %v", err)
 	}
 	elsewhere := market.TimeRange{Start: start.AddDate(1, 0, 0), End: start.AddDate(2, 0, 0)}
-	if _, err := NewForecaster(stores, stores).Evaluate(t.Context(), btc, start, elsewhere, nil); market.ErrorCode(err) != market.Unavailable {
+	if _, _, err := f.Train(t.Context(), btc, elsewhere, nil); market.ErrorCode(err) != market.Unavailable {
+		t.Errorf("on no candles: %v", err)
+	}
+	if _, err := f.Evaluate(t.Context(), btc, start, elsewhere, nil); market.ErrorCode(err) != market.Unavailable {
 		t.Errorf("evaluated where no candles are: %v", err)
 	}
-	stores = newMemory(6000)
+	stores = newMemory(14000)
 	ctx, cancel := context.WithCancel(t.Context())
 	_, _, err := NewForecaster(stores, stores).Train(ctx, btc, all, func(int, int) { cancel() })
 	if !errors.Is(err, context.Canceled) || len(stores.models) != 0 {
 		t.Errorf("stopped: %v, %d models stored", err, len(stores.models))
+	}
+}
+
+func TestAMonthWithoutMovesCanBeMeasured(t *testing.T) {
+	stores := newMemory(16000)
+	for k := range stores.candles[btc] {
+		if c := &stores.candles[btc][k]; k > 12500 {
+			c.Open, c.High, c.Low, c.Close = 40000, 40000, 40000, 40000
+		}
+	}
+	m, _, err := NewForecaster(stores, stores).Train(t.Context(), btc, all, nil)
+	if err != nil || m.Metrics.PointSkill != 0 {
+		t.Errorf("skill %v, %v", m.Metrics.PointSkill, err)
+	}
+	if _, err := json.Marshal(m.Metrics); err != nil {
+		t.Error(err)
 	}
 }

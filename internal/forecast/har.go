@@ -84,8 +84,7 @@ func slot(interval market.Interval, instant time.Time, count int) int {
 }
 
 // fitHAR fits the regression by iteratively reweighted least squares, then the
-// profile to what it leaves by time of day, then the regression once more to
-// what the profile leaves.
+// profile to what it leaves by time of day, then both once more.
 func fitHAR(s *samples) (*har, error) {
 	profile := make([]float64, slots(s.interval))
 	for k := range profile {
@@ -139,10 +138,11 @@ func (d *design) eta(k int, coefficients []float64) float64 {
 func (d *design) poisson(profile []float64) ([]float64, error) {
 	const (
 		steps     = 25
-		tolerance = 1e-9
+		tolerance = 1e-6 // of a coefficient; real candles take six steps
 		ridge     = 1e-6 // keeps collinear columns solvable
 	)
 	n := d.width
+	rows := float64(len(d.y))
 	mean := sum(d.y) / float64(len(d.y))
 	if !(mean > 0) {
 		return nil, market.Errorf(market.Unavailable, "the candles never moved: there is no volatility to learn")
@@ -151,7 +151,7 @@ func (d *design) poisson(profile []float64) ([]float64, error) {
 	coefficients[0] = math.Log(mean)
 	normal := mat.NewSymDense(n, nil)
 	gradient := mat.NewVecDense(n, nil)
-	for range steps {
+	for step := 1; ; step++ {
 		normal.Zero()
 		gradient.Zero()
 		a, g := normal.RawSymmetric(), gradient.RawVector()
@@ -170,26 +170,32 @@ func (d *design) poisson(profile []float64) ([]float64, error) {
 			}
 		}
 		for i := range n {
-			a.Data[i*a.Stride+i] += ridge * float64(len(d.y))
+			a.Data[i*a.Stride+i] += ridge * rows
+			if i > 0 { // the intercept is not drawn towards 0
+				g.Data[i] -= ridge * rows * coefficients[i]
+			}
 		}
 		var cholesky mat.Cholesky
 		if !cholesky.Factorize(normal) {
 			return nil, fmt.Errorf("fit the HAR model: the regressors are collinear")
 		}
-		var step mat.VecDense
-		if err := cholesky.SolveVecTo(&step, gradient); err != nil {
+		var change mat.VecDense
+		if err := cholesky.SolveVecTo(&change, gradient); err != nil {
 			return nil, fmt.Errorf("fit the HAR model: %w", err)
 		}
 		largest := 0.0
 		for i := range coefficients {
-			coefficients[i] += step.AtVec(i)
-			largest = max(largest, math.Abs(step.AtVec(i)))
+			coefficients[i] += change.AtVec(i)
+			largest = max(largest, math.Abs(change.AtVec(i)))
 		}
-		if largest < tolerance {
-			break
+		switch {
+		case largest < tolerance:
+			return coefficients, nil
+		case step == steps || math.IsNaN(largest):
+			return nil, market.Errorf(market.Unavailable,
+				"the candles' volatility cannot be fitted: there may be too few moves among them")
 		}
 	}
-	return coefficients, nil
 }
 
 // profile is the mean size of a return by slot of the day relative to what the

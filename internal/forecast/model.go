@@ -29,17 +29,53 @@ const recentDays = 90
 // forestSettings are those of every training; the seed makes it reproducible.
 var forestSettings = forest.DefaultSettings()
 
-// fewestSamples is what a training needs at the least.
+// fewestSamples is what a training needs at the least, besides the newest
+// recentDays.
 const fewestSamples = 2000
+
+// pointShare is how much of the forest's mean goes into the point: the signal is
+// weak, and half of what a forest makes of it is noise. On the real candles of
+// 2022 to 2025 the whole mean was worse than no forecast in some half-years, the
+// half in none by more than 0.1 % of the squared error.
+const pointShare = 0.5
+
+// recipe is what makes a model of rows, beside the code that fits: revision is
+// raised when that changes what comes out.
+type recipe struct {
+	Revision      int
+	Features      []string
+	HARRegressors []string
+	Quantiles     []float64
+	LargestScore  float64
+	RecentDays    int
+	PointShare    float64
+	Forest        forest.Settings
+}
+
+func newRecipe() recipe {
+	return recipe{
+		Revision: 1, Features: modelFeatures(), HARRegressors: harRegressors, Quantiles: quantileLevels,
+		LargestScore: largestScore, RecentDays: recentDays, PointShare: pointShare, Forest: forestSettings,
+	}
+}
+
+// recentStart is where the newest recentDays of the samples begin.
+func recentStart(s *samples) time.Time { return s.opens[s.len()-1].AddDate(0, 0, -recentDays) }
+
+// FewestCandles is how many candles of an interval a training takes at the
+// least, if none is missing.
+func FewestCandles(interval market.Interval) int {
+	return window + fewestSamples + int(recentDays*24*time.Hour/interval.Length())
+}
 
 // enough returns an Unavailable error for samples too few to train on.
 func enough(s *samples) error {
-	if s.len() >= fewestSamples {
+	if s.len() > 0 && s.before(recentStart(s)).len() >= fewestSamples {
 		return nil
 	}
 	return market.Errorf(market.Unavailable,
-		"%d usable candles are too few to train on: it takes %d, each with the %d candles before it",
-		s.len(), fewestSamples, window)
+		"%d usable candles are too few to train on: it takes %d and the newest %d days, each with the %d candles before it",
+		s.len(), fewestSamples, recentDays, window)
 }
 
 // model is what a training makes: the HAR model, the forest whose target is in
@@ -66,21 +102,16 @@ func fit(ctx context.Context, s *samples, progress func(done, total int)) (*mode
 	if err := enough(s); err != nil {
 		return nil, err
 	}
-	h, err := fitHAR(s)
+	recent := s.since(recentStart(s))
+	earlier, err := grow(ctx, s.before(recentStart(s)), step(progress, 0, 2))
 	if err != nil {
 		return nil, err
 	}
-	m := &model{har: h, residuals: map[string][]float64{}, levels: slices.Clone(quantileLevels)}
-	recent := s.since(s.opens[s.len()-1].AddDate(0, 0, -recentDays))
-	if past := s.before(recent.opens[0]); enough(past) == nil {
-		if m.forest, err = trainForest(ctx, h, past, step(progress, 0, 2)); err != nil {
-			return nil, err
-		}
-		if m.levels, err = m.calibrate(recent); err != nil {
-			return nil, err
-		}
+	m, err := grow(ctx, s, step(progress, 1, 2))
+	if err != nil {
+		return nil, err
 	}
-	if m.forest, err = trainForest(ctx, h, s, step(progress, 1, 2)); err != nil {
+	if m.levels, err = earlier.calibrate(recent); err != nil {
 		return nil, err
 	}
 	row := make([]float64, len(s.columns))
@@ -95,11 +126,14 @@ func fit(ctx context.Context, s *samples, progress func(done, total int)) (*mode
 	return m, nil
 }
 
-// trainForest learns the return divided by the HAR width: the forest learns the
-// shape and what HAR misses, and leaves no price that it has not seen.
-func trainForest(
-	ctx context.Context, h *har, s *samples, progress func(done, total int),
-) (*forest.Forest, error) {
+// grow fits the HAR model and grows the forest on the return divided by the HAR
+// width: the forest learns the shape and what HAR misses, and leaves no price
+// that it has not seen.
+func grow(ctx context.Context, s *samples, progress func(done, total int)) (*model, error) {
+	h, err := fitHAR(s)
+	if err != nil {
+		return nil, err
+	}
 	columns := append(slices.Clone(s.columns), make([]float64, s.len()))
 	widths := columns[len(s.columns)]
 	target := make([]float64, s.len())
@@ -110,12 +144,13 @@ func trainForest(
 		widths[k] = math.Log(width)
 		target[k] = clamp(s.returns[k]/width, -largestScore, largestScore)
 	}
-	return forest.Train(ctx, modelFeatures(), columns, target, forestSettings, progress)
+	f, err := forest.Train(ctx, modelFeatures(), columns, target, forestSettings, progress)
+	return &model{har: h, forest: f, residuals: map[string][]float64{}}, err
 }
 
 // calibrate returns the probabilities to ask the forest for, so that its
 // quantiles hold what quantileLevels promise: those are quantiles of the
-// probability integral transform on samples that the forest has not seen
+// probability integral transform on samples that the model has not seen
 // (Kuleshov, Fenner and Ermon 2018). Leaves are drawn around the outcomes they
 // were grown on, which makes a forest a little too sure of itself.
 func (m *model) calibrate(unseen *samples) ([]float64, error) {
@@ -160,7 +195,7 @@ func (m *model) baselineWidth(name string, row []float64, interval market.Interv
 type outlook struct {
 	mean      float64
 	quantiles []float64 // at quantileLevels
-	rises     float64   // probability of a positive return
+	rises     float64   // probability of a positive return, not calibrated
 }
 
 // predict returns what the forest makes of a row of features; the distribution
@@ -172,7 +207,7 @@ func (m *model) predict(
 	if err != nil {
 		return outlook{}, err
 	}
-	o := outlook{mean: scratch.Mean() * width, rises: scratch.Above(0)}
+	o := outlook{mean: pointShare * scratch.Mean() * width, rises: scratch.Above(0)}
 	for _, p := range m.levels {
 		o.quantiles = append(o.quantiles, scratch.Quantile(p)*width)
 	}

@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"math"
 	"runtime"
 	"slices"
@@ -125,7 +126,7 @@ func TestATrainedModelIsReproducibleAndSurvivesItsFile(t *testing.T) {
 }
 
 func TestAModelOfOtherFeaturesIsRefused(t *testing.T) {
-	m, err := fit(t.Context(), syntheticSamples(4000), nil)
+	m, err := fit(t.Context(), syntheticSamples(12000), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +143,7 @@ func TestAModelOfOtherFeaturesIsRefused(t *testing.T) {
 }
 
 func FuzzDecodeModel(f *testing.F) {
-	m, err := fit(f.Context(), syntheticSamples(3000), nil)
+	m, err := fit(f.Context(), syntheticSamples(12000), nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -154,13 +155,27 @@ func FuzzDecodeModel(f *testing.F) {
 	f.Add(file[:100])
 	f.Add([]byte(magic))
 	f.Fuzz(func(t *testing.T, file []byte) {
+		// With its checksum made right, a damaged file comes further.
+		if len(file) >= sha256.Size {
+			checksum := sha256.Sum256(file[:len(file)-sha256.Size])
+			copy(file[len(file)-sha256.Size:], checksum[:])
+		}
 		m, err := decodeModel(file)
 		if err != nil {
 			return
 		}
 		var scratch forest.Distribution
-		if _, err := m.predict(make([]float64, len(featureNames)), market.Minute15, start, &scratch); err != nil {
-			t.Error(err)
+		row := make([]float64, len(featureNames))
+		o, err := m.predict(row, market.Minute15, start, &scratch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range []outlook{o, m.baseline(ewma, row, market.Minute15, start), m.baseline(harName, row, market.Minute15, start)} {
+			for k, q := range o.quantiles {
+				if math.IsNaN(q) || math.IsInf(q, 0) || k > 0 && q < o.quantiles[k-1] {
+					t.Fatalf("the quantiles are %v", o.quantiles)
+				}
+			}
 		}
 	})
 }

@@ -79,15 +79,17 @@ func decodeModel(file []byte) (*model, error) {
 		return nil, market.Errorf(market.Unavailable,
 			"the model was trained on other features than this release computes: train again")
 	}
-	if head.HAR == nil || len(head.HAR.Coefficients) != len(harRegressors)+1 || len(head.HAR.Profile) == 0 {
-		return nil, damaged("its HAR model is not whole")
+	if head.HAR == nil || len(head.HAR.Coefficients) != len(harRegressors)+1 || len(head.HAR.Profile) == 0 ||
+		!within(head.HAR.Coefficients, -100, 100) || !within(head.HAR.Profile, 1e-3, 1e3) {
+		return nil, damaged("its HAR model makes no sense")
 	}
-	if len(head.Levels) != len(quantileLevels) {
-		return nil, damaged("its calibration is not whole")
+	if len(head.Levels) != len(quantileLevels) || !slices.IsSorted(head.Levels) || !within(head.Levels, 0, 1) {
+		return nil, damaged("its calibration makes no sense")
 	}
 	for _, name := range baselineNames {
-		if len(head.Residuals[name]) != len(quantileLevels) {
-			return nil, damaged("the baselines are not whole")
+		residuals := head.Residuals[name]
+		if len(residuals) != len(quantileLevels) || !slices.IsSorted(residuals) || !within(residuals, -1e3, 1e3) {
+			return nil, damaged("its baselines make no sense")
 		}
 	}
 	m := &model{har: head.HAR, levels: head.Levels, residuals: head.Residuals, forest: new(forest.Forest)}
@@ -98,4 +100,10 @@ func decodeModel(file []byte) (*model, error) {
 		return nil, damaged("its forest has other features")
 	}
 	return m, nil
+}
+
+// within reports whether every value lies between the bounds; encoding/json lets
+// through neither NaN nor infinity.
+func within(values []float64, low, high float64) bool {
+	return !slices.ContainsFunc(values, func(v float64) bool { return v < low || v > high })
 }

@@ -8,7 +8,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/cryptoboat/cryptoboat/internal/forest"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -20,16 +19,26 @@ type samples struct {
 	columns  [][]float64
 	last     []float64 // newest price at the candle's open
 	returns  []float64 // ln(close / last)
-	rose     []bool    // closed above its open
+	skipped  int       // candles of the range that no sample was made of
 }
 
 // newSamples makes a sample of every candle that opens in the range and can be
-// forecast.
+// forecast. What is skipped lacks parts, or a candle before it: the first window
+// of a series, and the candle behind every gap.
 func newSamples(own, companion *track, r market.TimeRange) *samples {
 	s := &samples{interval: own.interval, columns: make([][]float64, len(featureNames))}
+	for _, open := range own.incomplete {
+		if r.Contains(open) {
+			s.skipped++
+		}
+	}
 	row := make([]float64, len(featureNames))
 	for k, open := range own.opens {
-		if !r.Contains(open) || !own.ready(k, open) {
+		if !r.Contains(open) {
+			continue
+		}
+		if !own.ready(k, open) {
+			s.skipped++
 			continue
 		}
 		features(row, own, k, companion, open)
@@ -40,7 +49,6 @@ func newSamples(own, companion *track, r market.TimeRange) *samples {
 		s.opens = append(s.opens, open)
 		s.last = append(s.last, last)
 		s.returns = append(s.returns, math.Log(own.close[k]/last))
-		s.rose = append(s.rose, own.close[k] > own.open[k])
 	}
 	return s
 }
@@ -73,7 +81,6 @@ func (s *samples) slice(start, end int) *samples {
 		columns:  make([][]float64, len(s.columns)),
 		last:     s.last[start:end],
 		returns:  s.returns[start:end],
-		rose:     s.rose[start:end],
 	}
 	for j, column := range s.columns {
 		part.columns[j] = column[start:end]
@@ -88,12 +95,11 @@ func (s *samples) row(dst []float64, k int) {
 	}
 }
 
-// hash identifies what a training learns from: the rows, the names of the
-// features and every setting. Equal hashes mean equal models.
-func (s *samples) hash(settings forest.Settings) string {
+// hash identifies what a training learns from: the recipe and every row. Equal
+// hashes mean equal models.
+func (s *samples) hash() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %v %+v %v %v %v %d\n",
-		formatVersion, modelFeatures(), settings, quantileLevels, largestScore, recentDays, s.len())
+	fmt.Fprintf(h, "%+v\n%d\n", newRecipe(), s.len())
 	buffer := make([]byte, 0, 8*(len(s.columns)+2))
 	for k := range s.opens {
 		buffer = binary.LittleEndian.AppendUint64(buffer[:0], uint64(s.opens[k].UnixMicro()))

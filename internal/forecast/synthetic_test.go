@@ -69,18 +69,29 @@ func (m *memory) LatestCandle(_ context.Context, series market.Series) (market.C
 }
 
 func (m *memory) SaveModel(_ context.Context, record Model, content []byte) (Model, error) {
+	for k, known := range m.models {
+		if known.Series == record.Series && known.DataHash == record.DataHash {
+			m.contents[k] = content
+			return known, nil
+		}
+	}
 	record.ID = int64(len(m.models) + 1)
 	m.models, m.contents = append(m.models, record), append(m.contents, content)
 	return record, nil
 }
 
-func (m *memory) NewestModel(_ context.Context, series market.Series) (Model, error) {
-	for k := len(m.models) - 1; k >= 0; k-- {
-		if m.models[k].Series == series {
-			return m.models[k], nil
+func (m *memory) NewestModel(_ context.Context, series market.Series, learntBy time.Time) (Model, error) {
+	var newest Model
+	for _, known := range m.models {
+		if known.Series == series && !known.Window.End.Before(newest.Window.End) &&
+			(learntBy.IsZero() || !known.Window.End.After(learntBy)) {
+			newest = known
 		}
 	}
-	return Model{}, market.Errorf(market.NotFound, "no model of %s", series)
+	if newest.ID == 0 {
+		return Model{}, market.Errorf(market.NotFound, "no model of %s", series)
+	}
+	return newest, nil
 }
 
 func (m *memory) ModelContent(_ context.Context, id int64) ([]byte, error) {

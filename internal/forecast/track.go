@@ -14,12 +14,13 @@ import (
 type track struct {
 	interval market.Interval
 	opens    []time.Time
-	open     []float64
 	close    []float64
 	returns  []float64 // log return since the close before, or since its own open behind a gap
 	ranges   []float64 // ln(high / low)
 	volumes  []float64
 	takers   []float64 // share of the volume that takers bought, NaN where unknown
+
+	incomplete []time.Time // open times of candles left out
 }
 
 // newTrack leaves out candles with missing parts: their close is not the close.
@@ -27,6 +28,7 @@ func newTrack(interval market.Interval, candles []market.Candle) *track {
 	t := &track{interval: interval}
 	for _, c := range candles {
 		if !c.Complete(interval) {
+			t.incomplete = append(t.incomplete, c.OpenTime)
 			continue
 		}
 		before := c.Open
@@ -38,7 +40,6 @@ func newTrack(interval market.Interval, candles []market.Candle) *track {
 			taker = c.TakerBuyVolume.Value / c.Volume
 		}
 		t.opens = append(t.opens, c.OpenTime)
-		t.open = append(t.open, c.Open)
 		t.close = append(t.close, c.Close)
 		t.returns = append(t.returns, math.Log(c.Close/before))
 		t.ranges = append(t.ranges, math.Log(c.High/c.Low))

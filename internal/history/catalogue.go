@@ -60,12 +60,14 @@ type Extent struct {
 func (c Catalogue) Extent(series market.Series) (Extent, error) {
 	var e Extent
 	for _, s := range c.Sources(series) {
-		if first := series.Interval.Floor(s.First); e.OpenTimes.Empty() || first.Before(e.OpenTimes.Start) {
+		if first := series.Interval.Floor(s.First); e.OpenTimes.Start.IsZero() || first.Before(e.OpenTimes.Start) {
 			e.OpenTimes.Start = first
+		}
+		if end := series.Interval.Next(series.Interval.Floor(s.Last)); end.After(e.OpenTimes.End) {
+			e.OpenTimes.End = end
 		}
 		if closed := s.Interval.Next(s.Last); closed.After(e.Known) {
 			e.Known, e.Source = closed, s.Interval
-			e.OpenTimes.End = series.Interval.Next(series.Interval.Floor(s.Last))
 		}
 	}
 	if e.OpenTimes.Empty() {

@@ -110,7 +110,9 @@ func Import(
 					if err != nil {
 						stop(err)
 					}
-					reports <- done
+					if done != nil {
+						reports <- *done
+					}
 				}
 			}
 		})
@@ -120,7 +122,7 @@ func Import(
 		close(reports)
 	}()
 
-	summary := Summary{NotStarted: len(files)}
+	summary := Summary{Unfinished: len(files)}
 	for done := range reports {
 		summary.add(done)
 		report(done)
@@ -150,9 +152,10 @@ func bySeries(files []CandleFile) [][]CandleFile {
 	return sorted
 }
 
-// importFile stores one file and refreshes its roll-ups. The error is one of
-// the writer's; the file's own is in the report only.
-func importFile(ctx context.Context, file CandleFile, writer CandleWriter) (FileReport, error) {
+// importFile stores one file, refreshes its roll-ups and reports what became of
+// it. The error is one of the writer's, or of ctx; where it leaves open whether
+// the file is stored, there is no report.
+func importFile(ctx context.Context, file CandleFile, writer CandleWriter) (*FileReport, error) {
 	started := time.Now()
 	var read attempt
 	result, err := writer.WriteCandles(ctx, file.Series, func() (CandleReader, error) {
@@ -163,17 +166,16 @@ func importFile(ctx context.Context, file CandleFile, writer CandleWriter) (File
 		}
 		return &read, nil
 	})
-	report := FileReport{
+	report := &FileReport{
 		Name: file.Name, Series: file.Series, Bytes: file.Bytes,
 		Rows: read.rows, RefusedRows: read.refusedRows, Refused: read.refused,
 	}
 	var failure error
 	switch {
-	case err != nil && read.err != nil:
+	case err != nil && read.err != nil && ctx.Err() == nil:
 		report.Err = read.err
 	case err != nil:
-		failure = fmt.Errorf("storing %s: %w", file.Name, err)
-		report.Err = failure
+		return nil, fmt.Errorf("storing %s: %w", file.Name, err)
 	default:
 		report.New, report.Unchanged, report.Corrected = result.New, result.Unchanged, result.Corrected
 		// Even where nothing changed: the import that wrote these candles may

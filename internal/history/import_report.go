@@ -26,7 +26,7 @@ type FileReport struct {
 type Summary struct {
 	Files                     int // that were reported, the failed ones included
 	Failed                    int // of which FileReport.Err is set
-	NotStarted                int // left over when the import was stopped
+	Unfinished                int // not begun, or cut off, when the import was stopped
 	Bytes                     int64
 	Rows                      int64
 	New, Unchanged, Corrected int64
@@ -36,7 +36,7 @@ type Summary struct {
 
 func (s *Summary) add(file FileReport) {
 	s.Files++
-	s.NotStarted--
+	s.Unfinished--
 	if file.Err != nil {
 		s.Failed++
 	}

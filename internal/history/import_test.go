@@ -31,7 +31,7 @@ func importWith(
 	t.Helper()
 	reports := map[string]FileReport{}
 	summary, err := Import(ctx, files, writer, workers, func(file FileReport) { reports[file.Name] = file })
-	if len(reports) != summary.Files || summary.Files+summary.NotStarted != len(files) {
+	if len(reports) != summary.Files || summary.Files+summary.Unfinished != len(files) {
 		t.Errorf("%d reports of %d files, summary %+v", len(reports), len(files), summary)
 	}
 	return reports, summary, err
@@ -162,7 +162,7 @@ func TestImportStopsWhenTheWriterFails(t *testing.T) {
 		if !errors.Is(err, down) || !strings.Contains(err.Error(), "storing a") {
 			t.Errorf("error %v", err)
 		}
-		if !errors.Is(reports["a"].Err, down) || summary.Failed != 1 || summary.NotStarted != 2 {
+		if len(reports) != 0 || summary.Failed != 0 || summary.Unfinished != 3 {
 			t.Errorf("reports %+v, summary %+v", reports, summary)
 		}
 		if stored, _ := store.count(); stored != 0 {
@@ -176,7 +176,7 @@ func TestImportStopsWhenTheWriterFails(t *testing.T) {
 		if !errors.Is(err, down) || !strings.Contains(err.Error(), "roll-ups of a, which is stored") {
 			t.Errorf("error %v", err)
 		}
-		if reports["a"].Err != nil || reports["a"].New != 3 || summary.NotStarted != 2 {
+		if reports["a"].Err != nil || reports["a"].New != 3 || summary.Unfinished != 2 {
 			t.Errorf("reports %+v, summary %+v; want that a is stored", reports, summary)
 		}
 		store.refresh = nil
@@ -221,7 +221,7 @@ func TestImportStopsWithItsContext(t *testing.T) {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: error %v, want %v", name, err, context.Canceled)
 			}
-			if !errors.Is(reports["cut"].Err, context.Canceled) || summary.NotStarted != 1 || summary.Failed != 1 {
+			if len(reports) != 1 || summary.Unfinished != 2 || summary.Failed != 0 {
 				t.Errorf("%s: reports %+v, summary %+v", name, reports, summary)
 			}
 			if stored, _ := store.count(); stored != 1 {

@@ -1,7 +1,6 @@
 package market
 
 import (
-	"math"
 	"strconv"
 	"time"
 )
@@ -34,16 +33,25 @@ func (c Candle) Complete(interval Interval) bool {
 	return c.Parts >= interval.Parts(c.Source, c.OpenTime)
 }
 
+// Bounds far beyond any market, so that sums over any number of candles keep
+// within what a database can hold: the largest day of BTCUSDT so far had a quote
+// volume of some 10¹⁰ and 10⁷ trades.
+const (
+	maxAmount = 1e18
+	maxTrades = 1e12
+)
+
 // Validate returns an Invalid error that names the first field no exchange
-// could have meant: a price that is not positive and finite, a high below or
-// a low above the others, a negative volume, a taker volume above the whole.
+// could have meant: a price that is not positive, a high below or a low above
+// the others, a negative volume, a taker volume above the whole, anything beyond
+// 10¹⁸, or 10¹² trades.
 func (c Candle) Validate() error {
 	for _, price := range []struct {
 		name  string
 		value float64
 	}{{"open", c.Open}, {"high", c.High}, {"low", c.Low}, {"close", c.Close}} {
-		if !(price.value > 0) || math.IsInf(price.value, 0) {
-			return Errorf(Invalid, "%s is %s: a price must be positive and finite", price.name, number(price.value))
+		if !(price.value > 0 && price.value <= maxAmount) {
+			return Errorf(Invalid, "%s is %s: a price must be positive and at most %v", price.name, number(price.value), maxAmount)
 		}
 	}
 	if c.High < max(c.Open, c.Close, c.Low) {
@@ -59,12 +67,12 @@ func (c Candle) Validate() error {
 		{"volume", Some(c.Volume)}, {"quote volume", c.QuoteVolume},
 		{"taker buy volume", c.TakerBuyVolume}, {"taker buy quote volume", c.TakerBuyQuoteVolume},
 	} {
-		if v := volume.value; v.Valid && (!(v.Value >= 0) || math.IsInf(v.Value, 0)) {
-			return Errorf(Invalid, "%s is %s: a volume must be finite and not negative", volume.name, number(v.Value))
+		if v := volume.value; v.Valid && !(v.Value >= 0 && v.Value <= maxAmount) {
+			return Errorf(Invalid, "%s is %s: a volume must not be negative, and at most %v", volume.name, number(v.Value), maxAmount)
 		}
 	}
-	if c.Trades.Valid && c.Trades.Value < 0 {
-		return Errorf(Invalid, "trades is %d: a count must not be negative", c.Trades.Value)
+	if c.Trades.Valid && (c.Trades.Value < 0 || c.Trades.Value > maxTrades) {
+		return Errorf(Invalid, "trades is %d: a count must not be negative, and at most %d", c.Trades.Value, int64(maxTrades))
 	}
 	if c.TakerBuyVolume.Valid && c.TakerBuyVolume.Value > c.Volume {
 		return Errorf(Invalid, "taker buy volume %s is above the volume %s", number(c.TakerBuyVolume.Value), number(c.Volume))

@@ -34,6 +34,8 @@ func TestValidateNamesTheFirstWrongField(t *testing.T) {
 		{"volume is -1", func(c *Candle) { c.Volume = -1 }},
 		{"volume is NaN", func(c *Candle) { c.Volume = math.NaN() }},
 		{"quote volume is -1", func(c *Candle) { c.QuoteVolume = Some(-1.0) }},
+		{"volume is 1e+308", func(c *Candle) { c.Volume = 1e308 }},
+		{"trades is 9000000000000000000", func(c *Candle) { c.Trades = Some(int64(9e18)) }},
 		{"trades is -3", func(c *Candle) { c.Trades = Some(int64(-3)) }},
 		{"taker buy volume 6 is above", func(c *Candle) { c.TakerBuyVolume = Some(6.0) }},
 		{"taker buy quote volume 51 is above", func(c *Candle) { c.TakerBuyQuoteVolume = Some(51.0) }},

@@ -28,8 +28,9 @@ const uniqueViolation = "23505"
 //
 // Candles go straight into the table as long as none of them is stored, which
 // is the case of a first import; where one is, they go through a staging table
-// that tells new from corrected. A stored value is never replaced by an absent
-// one: that a source does not publish a column does not make it untrue.
+// that tells new from corrected. As long as a candle is the same, what is stored
+// of it is not replaced by an absent value: that a source does not publish a
+// column does not make it untrue.
 func (d *Database) WriteCandles(
 	ctx context.Context, series market.Series, open func() (history.CandleReader, error),
 ) (history.WriteResult, error) {
@@ -67,8 +68,12 @@ func insertCandles(
 func mergeCandles(
 	ctx context.Context, tx pgx.Tx, series market.Series, open func() (history.CandleReader, error),
 ) (history.WriteResult, error) {
-	_, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE staged_candles (LIKE candles) ON COMMIT DROP`)
+	// A file may reach over any number of candles in the columnstore.
+	_, err := tx.Exec(ctx, `SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0`)
 	if err != nil {
+		return history.WriteResult{}, err
+	}
+	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE staged_candles (LIKE candles) ON COMMIT DROP`); err != nil {
 		return history.WriteResult{}, err
 	}
 	copied, err := copyCandles(ctx, tx, "staged_candles", series, open)
@@ -78,14 +83,28 @@ func mergeCandles(
 	if _, err := tx.Exec(ctx, `ANALYZE staged_candles`); err != nil {
 		return history.WriteResult{}, err
 	}
-	// The bounds are repeated as values, which lets the planner leave out chunks.
-	corrected, err := tx.Exec(ctx, `
-		UPDATE candles AS c SET
-			open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume,
+	// What a plain source does not publish stays known as long as the candle is
+	// the same; of a candle with another volume it would be untrue.
+	_, err = tx.Exec(ctx, `
+		UPDATE staged_candles AS s SET
 			quote_volume = coalesce(s.quote_volume, c.quote_volume),
 			trades = coalesce(s.trades, c.trades),
 			taker_buy_volume = coalesce(s.taker_buy_volume, c.taker_buy_volume),
 			taker_buy_quote_volume = coalesce(s.taker_buy_quote_volume, c.taker_buy_quote_volume)
+		FROM candles AS c
+		WHERE c.symbol = $1 AND c.interval = $2 AND c.open_time = s.open_time
+		  AND c.open_time >= $3 AND c.open_time < $4 AND c.volume = s.volume
+		  AND (s.quote_volume IS NULL OR s.trades IS NULL OR s.taker_buy_volume IS NULL OR s.taker_buy_quote_volume IS NULL)`,
+		series.Symbol, series.Interval, copied.touched.Start, copied.touched.End)
+	if err != nil {
+		return history.WriteResult{}, err
+	}
+	// The bounds are repeated as values, which lets the planner leave out chunks.
+	corrected, err := tx.Exec(ctx, `
+		UPDATE candles AS c SET
+			open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume,
+			quote_volume = s.quote_volume, trades = s.trades,
+			taker_buy_volume = s.taker_buy_volume, taker_buy_quote_volume = s.taker_buy_quote_volume
 		FROM staged_candles AS s
 		WHERE c.symbol = $1 AND c.interval = $2 AND c.open_time = s.open_time
 		  AND c.open_time >= $3 AND c.open_time < $4
@@ -93,9 +112,7 @@ func mergeCandles(
 		       c.quote_volume, c.trades, c.taker_buy_volume, c.taker_buy_quote_volume)
 		      IS DISTINCT FROM
 		      (s.open, s.high, s.low, s.close, s.volume,
-		       coalesce(s.quote_volume, c.quote_volume), coalesce(s.trades, c.trades),
-		       coalesce(s.taker_buy_volume, c.taker_buy_volume),
-		       coalesce(s.taker_buy_quote_volume, c.taker_buy_quote_volume))`,
+		       s.quote_volume, s.trades, s.taker_buy_volume, s.taker_buy_quote_volume)`,
 		series.Symbol, series.Interval, copied.touched.Start, copied.touched.End)
 	if err != nil {
 		return history.WriteResult{}, err
@@ -204,7 +221,7 @@ func (d *Database) Candles(
 			continue
 		}
 		for _, part := range lacking {
-			if !part.End.After(source.First) || part.Start.After(source.Last) {
+			if !part.End.After(series.Interval.Floor(source.First)) || part.Start.After(source.Last) {
 				continue
 			}
 			rolledUp, err := d.rolledUpCandles(ctx, series, source.Interval, part, limit)

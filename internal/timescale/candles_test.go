@@ -145,6 +145,27 @@ func TestAbsentColumnsEraseNothing(t *testing.T) {
 	if got := read(t, d, btc15m, forever, 100); !slices.Equal(got, candles) {
 		t.Errorf("stored are %+v", got)
 	}
+	plain[1].Volume /= 2 // what is known of the whole does not hold for the half
+	if got := write(t, d, btc15m, plain); got.Corrected != 1 || got.Unchanged != 3 {
+		t.Errorf("a plain file that corrects a volume: %+v", got)
+	}
+	candles[1] = plain[1]
+	if got := read(t, d, btc15m, forever, 100); !slices.Equal(got, candles) {
+		t.Errorf("after that, stored are %+v", got)
+	}
+}
+
+func TestTheFirstBucketMayBeginBeforeItsFirstPart(t *testing.T) {
+	d := timescaletest.Open(t)
+	days := walk(market.Day1, newYear.AddDate(0, 0, 16), 40) // from the 17th on
+	write(t, d, market.Series{Symbol: "BTCUSDT", Interval: market.Day1}, days)
+	months := market.Series{Symbol: "BTCUSDT", Interval: market.Month1}
+	for _, end := range []time.Time{newYear.AddDate(0, 0, 5), newYear.AddDate(0, 1, 0), forever.End} {
+		got := read(t, d, months, market.TimeRange{Start: newYear.AddDate(0, -3, 0), End: end}, 10)
+		if len(got) == 0 || !got[0].OpenTime.Equal(newYear) || got[0].Parts != 15 {
+			t.Errorf("up to %s: %+v", end, got)
+		}
+	}
 }
 
 func TestAFailedWriteLeavesNothing(t *testing.T) {

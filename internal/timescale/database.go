@@ -5,6 +5,7 @@ package timescale
 import (
 	"context"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +41,14 @@ func Open(ctx context.Context, url string) (*Database, error) {
 		})
 		return nil
 	}
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		connection, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		return connection, nil
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
@@ -58,9 +67,13 @@ func (d *Database) Close() { d.pool.Close() }
 // Ping returns an Unavailable error when the database does not answer.
 func (d *Database) Ping(ctx context.Context) error {
 	if err := d.pool.Ping(ctx); err != nil {
-		return fmt.Errorf("%w (%w)", market.Errorf(market.Unavailable, "the database does not answer"), err)
+		return unavailable(err)
 	}
 	return nil
+}
+
+func unavailable(err error) error {
+	return fmt.Errorf("%w (%w)", market.Errorf(market.Unavailable, "the database does not answer"), err)
 }
 
 // The oldest release with the columnstore under its present name.
@@ -87,7 +100,8 @@ func (d *Database) check(ctx context.Context) error {
 		return market.Errorf(market.Unavailable, "the PostgreSQL server has no TimescaleDB. %s", howToGet)
 	}
 	if !recentEnough(version) {
-		return market.Errorf(market.Unavailable, "the server has TimescaleDB %s, the oldest that serves is %d.%d. %s",
+		return market.Errorf(market.Unavailable,
+			"the database has TimescaleDB %s, the oldest that serves is %d.%d. Where the server has a newer one, ALTER EXTENSION timescaledb UPDATE takes it. %s",
 			version, minimumMajor, minimumMinor, howToGet)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,10 +20,11 @@ func (d *Database) SaveModel(ctx context.Context, m forecast.Model, content []by
 		return forecast.Model{}, fmt.Errorf("save a model of %s: %w", m.Series, err)
 	}
 	_, err = d.pool.Exec(ctx, `
-		INSERT INTO models (symbol, interval, window_start, window_end, rows, data_hash, features, metrics, bytes)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		ON CONFLICT (symbol, interval, data_hash) DO NOTHING`,
-		m.Symbol, m.Interval, m.Window.Start, m.Window.End, m.Rows, m.DataHash, m.Features, metrics, content)
+		INSERT INTO models (symbol, interval, window_start, window_end, rows, skipped, data_hash, features, metrics, bytes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		ON CONFLICT (symbol, interval, data_hash) DO UPDATE SET
+			trained_at = now(), features = excluded.features, metrics = excluded.metrics, bytes = excluded.bytes`,
+		m.Symbol, m.Interval, m.Window.Start, m.Window.End, m.Rows, m.Skipped, m.DataHash, m.Features, metrics, content)
 	if err != nil {
 		return forecast.Model{}, fmt.Errorf("save a model of %s: %w", m.Series, err)
 	}
@@ -30,21 +32,34 @@ func (d *Database) SaveModel(ctx context.Context, m forecast.Model, content []by
 }
 
 // NewestModel implements forecast.ModelStore.
-func (d *Database) NewestModel(ctx context.Context, series market.Series) (forecast.Model, error) {
-	return d.model(ctx, series, `true`)
+func (d *Database) NewestModel(
+	ctx context.Context, series market.Series, learntBy time.Time,
+) (forecast.Model, error) {
+	newest, err := d.model(ctx, series, `true`)
+	if err != nil || learntBy.IsZero() || !newest.Window.End.After(learntBy) {
+		return newest, err
+	}
+	earlier, err := d.model(ctx, series, `window_end <= $3`, learntBy)
+	if market.ErrorCode(err) == market.NotFound {
+		return forecast.Model{}, market.Errorf(market.NotFound,
+			"every model of %s has learnt from candles after %s, which would be no forecast: train one by cryptoboat train -interval %s -to %s %s",
+			series, learntBy.Format(time.RFC3339), series.Interval, learntBy.Format(time.RFC3339), series.Symbol)
+	}
+	return earlier, err
 }
 
-// model reads the newest record of a series that meets a condition.
+// model reads the record that meets a condition and has learnt the newest
+// candles of a series.
 func (d *Database) model(
 	ctx context.Context, series market.Series, condition string, arguments ...any,
 ) (forecast.Model, error) {
 	m := forecast.Model{Series: series}
 	var metrics []byte
 	err := d.pool.QueryRow(ctx, `
-		SELECT id, trained_at, window_start, window_end, rows, data_hash, features, metrics
+		SELECT id, trained_at, window_start, window_end, rows, skipped, data_hash, features, metrics
 		FROM models WHERE symbol = $1 AND interval = $2 AND `+condition+`
-		ORDER BY id DESC LIMIT 1`, append([]any{series.Symbol, series.Interval}, arguments...)...).
-		Scan(&m.ID, &m.TrainedAt, &m.Window.Start, &m.Window.End, &m.Rows, &m.DataHash, &m.Features, &metrics)
+		ORDER BY window_end DESC, id DESC LIMIT 1`, append([]any{series.Symbol, series.Interval}, arguments...)...).
+		Scan(&m.ID, &m.TrainedAt, &m.Window.Start, &m.Window.End, &m.Rows, &m.Skipped, &m.DataHash, &m.Features, &metrics)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return forecast.Model{}, market.Errorf(market.NotFound,
 			"no model of %s has been trained: train one by cryptoboat train -interval %s %s",

@@ -22,9 +22,33 @@ type SchemaStatus struct {
 	Dirty   bool // the migration of that number failed and has to be looked at
 }
 
+// Check returns nil for the schema that this program works with, else an
+// Unavailable error that says what to do.
+func (s SchemaStatus) Check() error {
+	switch {
+	case s.Dirty:
+		return market.Errorf(market.Unavailable,
+			"migration %d failed halfway: mend what it says, then set version and dirty in schema_migrations to the last whole one and false",
+			s.Version)
+	case s.Version < s.Newest:
+		return market.Errorf(market.Unavailable, "the schema is at %d of %d: run cryptoboat migrate up", s.Version, s.Newest)
+	case s.Version > s.Newest:
+		return market.Errorf(market.Unavailable,
+			"the schema is at %d, newer than this program, which knows %d: use a newer cryptoboat", s.Version, s.Newest)
+	}
+	return nil
+}
+
 // MigrateUp applies every migration that is missing. Two at a time wait for
 // each other.
 func (d *Database) MigrateUp(ctx context.Context) error {
+	status, err := d.SchemaStatus(ctx)
+	if err != nil {
+		return err
+	}
+	if status.Dirty || status.Version > status.Newest {
+		return status.Check()
+	}
 	return d.migrate(ctx, (*migrate.Migrate).Up)
 }
 
@@ -42,11 +66,6 @@ func (d *Database) migrate(ctx context.Context, run func(*migrate.Migrate) error
 	stop := context.AfterFunc(ctx, func() { m.GracefulStop <- true })
 	defer stop()
 	err = run(m)
-	if dirty, ok := errors.AsType[migrate.ErrDirty](err); ok {
-		return market.Errorf(market.Conflict,
-			"migration %d failed halfway: mend what it says, then set schema_migrations.dirty to false and its version to the last whole one",
-			dirty.Version)
-	}
 	if err != nil && !errors.Is(err, migrate.ErrNoChange) {
 		return fmt.Errorf("migrate the schema: %w", err)
 	}

@@ -5,7 +5,8 @@
 (() => {
   const container = document.getElementById('chart');
   if (!window.echarts) {
-    container.textContent = 'The chart library could not be loaded. The tables below hold the values without it.';
+    container.className = 'notice'; // and no longer as high as a chart
+    container.textContent = 'The chart library could not be loaded. The tables below hold the newest values and a summary.';
     return;
   }
   const options = JSON.parse(document.getElementById('chart-options').textContent);
@@ -77,6 +78,8 @@
   const decimals = Number(container.dataset.decimals);
   const price = new Intl.NumberFormat('en-GB', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   const quantity = new Intl.NumberFormat('en-GB', { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  // As short as the margin beside the chart is narrow.
+  const volumeMark = new Intl.NumberFormat('en-GB', { notation: 'compact', maximumSignificantDigits: 3 });
   const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
   const dayOf = (openTime) => `${Number(openTime.slice(8, 10))} ${months[openTime.slice(5, 7) - 1]}`;
   const clockOf = (openTime) => openTime.slice(11).replace('Z', '');
@@ -140,6 +143,7 @@
   options.xAxis[1].axisPointer.label.formatter = ({ value }) => `${dayOf(value)} ${clockOf(value)}`;
   options.yAxis[0].axisPointer = { label: { formatter: ({ value }) => price.format(value) } };
   options.yAxis[1].axisPointer = { label: { formatter: ({ value }) => quantity.format(value) } };
+  options.yAxis[1].axisLabel = { formatter: (value) => volumeMark.format(value) };
   Object.assign(options.dataZoom[1], { height: 32, bottom: 8, labelFormatter: (index, openTime) => dayOf(openTime) });
 
   const chart = echarts.init(container, theme());
