@@ -58,7 +58,7 @@ func TestServe(t *testing.T) {
 		{"/docs", 200, html, "rapi-doc"},
 		{"/openapi.yaml", 200, "", "openapi: 3.1"},
 		{"/BTCUSDT/15m", 200, html, "107,146.50"},
-		{"/BTCUSDT/1w", 200, html, "cryptoboat train -interval 1w BTCUSDT"},
+		{"/BTCUSDT/1w", 200, html, "too few to learn from"},
 		{"/DOGEUSDT/15m", 404, html, "No candles of DOGEUSDT are stored"},
 	} {
 		response, err := http.Get(address + test.path)

@@ -39,7 +39,7 @@ type fakeService struct {
 	waits       bool  // Candles answers only when its context ends
 
 	coverageReads atomic.Int64  // going on
-	coverageHeld  chan struct{} // where not nil, Coverage answers only when it is closed or its context ends
+	coverageHeld  chan struct{} // where not nil, Coverage answers only when it is closed
 
 	mutex sync.Mutex
 	at    time.Time          // of the last forecast
@@ -78,15 +78,11 @@ func (f *fakeService) Candles(ctx context.Context, series market.Series, r marke
 	return found, f.fail()
 }
 
-func (f *fakeService) Coverage(ctx context.Context, symbol market.Symbol) ([]history.Coverage, error) {
+func (f *fakeService) Coverage(_ context.Context, symbol market.Symbol) ([]history.Coverage, error) {
 	f.coverageReads.Add(1)
 	defer f.coverageReads.Add(-1)
 	if f.coverageHeld != nil {
-		select {
-		case <-f.coverageHeld:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("timeout: %w", ctx.Err())
-		}
+		<-f.coverageHeld
 	}
 	if err := f.fail(); err != nil {
 		return nil, err

@@ -77,7 +77,6 @@ func register(mux *http.ServeMux, dependencies Dependencies, files fs.FS) error 
 	}
 	static.register(mux)
 	mux.HandleFunc("GET /{$}", d.withCatalogue(d.serveHome))
-	mux.HandleFunc("GET /{symbol}", d.withCatalogue(d.serveSymbol))
 	mux.HandleFunc("GET /{symbol}/{interval}", d.withCatalogue(d.serveMarket))
 	return nil
 }
@@ -127,21 +126,6 @@ func (d *dashboard) withCatalogue(
 // first that is stored.
 func (d *dashboard) serveHome(w http.ResponseWriter, r *http.Request, stored history.Catalogue) {
 	http.Redirect(w, r, pagePath(home(stored)), http.StatusFound)
-}
-
-// serveSymbol sends the visitor to a symbol's page at the interval that the
-// start page has, or else at the finest there is.
-func (d *dashboard) serveSymbol(w http.ResponseWriter, r *http.Request, stored history.Catalogue) {
-	symbol, err := market.ParseSymbol(r.PathValue("symbol"))
-	series := nearest(stored, market.Series{Symbol: symbol, Interval: homeInterval})
-	if err == nil {
-		_, err = stored.Extent(series)
-	}
-	if err != nil {
-		d.fail(w, r, stored, err)
-		return
-	}
-	http.Redirect(w, r, pagePath(series), http.StatusFound)
 }
 
 func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request, stored history.Catalogue) {

@@ -317,8 +317,6 @@ func TestFailures(t *testing.T) {
 		"broken":         {broken, "/BTCUSDT/15m", 500, "The page could not be made " + cause},
 		"broken home":    {broken, "/", 500, "The page could not be made " + cause},
 		"stalled":        {stalled, "/BTCUSDT/15m", 503, "Not available at the moment The candles could not be read in time. " + cause},
-		"word":           {month(), "/nothing", 404, "No candles of NOTHING are stored: ask for one of BTCUSDT, ETHUSDT."},
-		"file":           {month(), "/robots.txt", 404, "Symbol \"robots.txt\" is not a pair"},
 		"unavailable":    {busy, "/BTCUSDT/15m", 503, "The database is starting."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -328,23 +326,6 @@ func TestFailures(t *testing.T) {
 				t.Error("the page shows an internal error's text")
 			}
 		})
-	}
-}
-
-func TestSymbolLeadsToItsPage(t *testing.T) {
-	daily := market.Series{Symbol: "BTCUSDT", Interval: market.Day1}
-	for _, test := range []struct {
-		dependencies Dependencies
-		path, want   string
-	}{
-		{month(), "/ETHUSDT", "/ETHUSDT/15m"},
-		{month(), "/ethusdt", "/ETHUSDT/15m"},
-		{only(daily, randomWalk(daily, 10)), "/BTCUSDT", "/BTCUSDT/1d"},
-	} {
-		response := get(newHandler(t, test.dependencies), test.path)
-		if got := response.Header().Get("Location"); response.Code != http.StatusFound || got != test.want {
-			t.Errorf("%s: status %d to %q, want 302 to %q", test.path, response.Code, got, test.want)
-		}
 	}
 }
 

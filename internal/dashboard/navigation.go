@@ -37,12 +37,9 @@ func newLayout(title string, stored history.Catalogue, current market.Series) la
 	return l
 }
 
-// homeInterval is what a page shows for which no interval was asked.
-const homeInterval = market.Minute15
-
 // home is the series that the start page leads to.
 func home(stored history.Catalogue) market.Series {
-	series := market.Series{Symbol: "BTCUSDT", Interval: homeInterval}
+	series := market.Series{Symbol: "BTCUSDT", Interval: market.Minute15}
 	symbols := stored.Symbols()
 	if len(symbols) == 0 {
 		return series
