@@ -34,7 +34,7 @@ down: ## Stop the database; its data stay
 
 .PHONY: serve
 serve: build up ## Serve what the database holds
-	@export CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)"; \
+	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)"; export CRYPTOBOAT_DATABASE_URL; \
 	bin/cryptoboat migrate up; \
 	exec bin/cryptoboat serve -listen $(LISTEN)
 
