@@ -301,6 +301,17 @@ func testColumnstore(t *testing.T, d *timescale.Database) {
 	if after := ask[string](t, d, `SELECT c::text FROM candles AS c ORDER BY open_time`); strings.Join(after, "\n") != strings.Join(before, "\n") {
 		t.Error("candles changed on their way to the columnstore")
 	}
+	// More candles than the columnstore unpacks in one go unless told to.
+	minutes := market.Series{Symbol: "ETHUSDT", Interval: market.Minute1}
+	many := walk(market.Minute1, newYear, 105_000)
+	write(t, d, minutes, many)
+	for _, chunk := range ask[string](t, d, `SELECT show_chunks('candles')::text`) {
+		execute(t, d, `CALL convert_to_columnstore($1::text::regclass, recompress => true, if_not_columnstore => true)`, chunk)
+	}
+	if result := write(t, d, minutes, many); result.Unchanged != int64(len(many)) {
+		t.Errorf("the same candles over the columnstore: %+v", result)
+	}
+
 	candles := read(t, d, btc15m, days(0, 1), 100)
 	candles[0].High = 777
 	if result := write(t, d, btc15m, candles); result.Corrected != 1 || result.New != 0 || int(result.Unchanged) != len(candles)-1 {
