@@ -38,17 +38,18 @@ serve: build up ## Serve what the database holds
 	bin/cryptoboat migrate up; \
 	exec bin/cryptoboat serve -listen $(LISTEN)
 
-# TESTFLAGS=-run=... narrows a run; PACKAGES names packages.
+# TESTFLAGS=-run=... narrows a run; PACKAGES names packages. Nothing is taken from
+# the cache: a database is no file whose change Go would notice.
 PACKAGES ?= ./...
 TESTFLAGS ?=
 
 .PHONY: test
 test: assets test-tools up ## Run every test on a real database
-	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test $(TESTFLAGS) $(PACKAGES)
+	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test -count=1 $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: test-race
 test-race: assets test-tools up
-	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test -race $(TESTFLAGS) $(PACKAGES)
+	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test -count=1 -race $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: test-tools
 test-tools:
