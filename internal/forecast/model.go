@@ -39,8 +39,8 @@ const fewestSamples = 2000
 // half in none by more than 0.1 % of the squared error.
 const pointShare = 0.5
 
-// recipe is what makes a model of rows, beside the code that fits: revision is
-// raised when that changes what comes out.
+// recipe is what makes a model of rows, beside the code that fits: Revision is
+// raised when a change of that code changes what comes out.
 type recipe struct {
 	Revision      int
 	Features      []string
@@ -127,8 +127,8 @@ func fit(ctx context.Context, s *samples, progress func(done, total int)) (*mode
 }
 
 // grow fits the HAR model and grows the forest on the return divided by the HAR
-// width: the forest learns the shape and what HAR misses, and leaves no price
-// that it has not seen.
+// width: the forest learns the shape and what HAR misses. It never meets a price,
+// which it could not follow beyond the range it has seen.
 func grow(ctx context.Context, s *samples, progress func(done, total int)) (*model, error) {
 	h, err := fitHAR(s)
 	if err != nil {
