@@ -15,12 +15,10 @@ CREATE TABLE models (
     -- must not make two of it.
     CONSTRAINT models_data_hash_key UNIQUE (symbol, interval, data_hash)
 );
--- Compressed already by its own format.
-ALTER TABLE models ALTER COLUMN bytes SET STORAGE EXTERNAL;
-CREATE INDEX models_newest ON models (symbol, interval, window_end DESC, id DESC);
+CREATE INDEX models_newest ON models (symbol, interval, window_end DESC, trained_at DESC);
 
-COMMENT ON TABLE models IS 'Trained models; the one that has learnt the newest candles makes the forecasts of a series';
-COMMENT ON COLUMN models.id IS 'Number of the model, rising with every training';
+COMMENT ON TABLE models IS 'Trained models; the one that has learnt the newest candles, last, makes the forecasts of a series';
+COMMENT ON COLUMN models.id IS 'Number of the model; training on the same rows again keeps it';
 COMMENT ON COLUMN models.symbol IS 'Traded pair whose candles it forecasts';
 COMMENT ON COLUMN models.interval IS 'Interval of the candles that it forecasts';
 COMMENT ON COLUMN models.trained_at IS 'When the training ended';

@@ -27,8 +27,8 @@ type ModelStore interface {
 	// model of the same series and data hash is replaced.
 	SaveModel(ctx context.Context, m Model, content []byte) (Model, error)
 	// NewestModel returns the model of a series that has learnt the newest
-	// candles, or a NotFound error. Unless the instant is zero, it has learnt
-	// none that closed after it.
+	// candles, the one saved last where several have, or a NotFound error. Unless
+	// the instant is zero, it has learnt none that closed after it.
 	NewestModel(ctx context.Context, series market.Series, learntBy time.Time) (Model, error)
 	// ModelContent returns what was stored under an ID.
 	ModelContent(ctx context.Context, id int64) ([]byte, error)

@@ -69,7 +69,7 @@ func TestForecastOfTheNextCandle(t *testing.T) {
 }
 
 func TestTrainingAgain(t *testing.T) {
-	stores := newMemory(13000)
+	stores := newMemory(14000)
 	f := NewForecaster(stores, stores)
 	train := func(r market.TimeRange) (Model, bool) {
 		t.Helper()
@@ -96,6 +96,15 @@ func TestTrainingAgain(t *testing.T) {
 		if got, err := f.Forecast(t.Context(), btc, at); err != nil || got.Model.ID != want {
 			t.Errorf("forecast at %s by model %d, %v; want %d", at, got.Model.ID, err, want)
 		}
+	}
+	// Of two that reach as far, the one trained last forecasts.
+	shorter, _ := train(market.TimeRange{Start: start.AddDate(0, 0, 5), End: all.End})
+	if got, err := f.Forecast(t.Context(), btc, time.Time{}); err != nil || got.Model.ID != shorter.ID {
+		t.Errorf("after training on less of the past: model %d, %v", got.Model.ID, err)
+	}
+	train(all)
+	if got, err := f.Forecast(t.Context(), btc, time.Time{}); err != nil || got.Model.ID != first.ID {
+		t.Errorf("after training on all of it again: model %d, %v", got.Model.ID, err)
 	}
 	// A damaged one says to train again, and that helps.
 	stores.contents[first.ID-1] = []byte("damaged")

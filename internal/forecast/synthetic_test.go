@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
@@ -39,6 +40,7 @@ type memory struct {
 	candles  map[market.Series][]market.Candle
 	models   []Model
 	contents [][]byte
+	order    []int64 // IDs, the one saved last at the end
 }
 
 func newMemory(count int) *memory {
@@ -72,17 +74,20 @@ func (m *memory) SaveModel(_ context.Context, record Model, content []byte) (Mod
 	for k, known := range m.models {
 		if known.Series == record.Series && known.DataHash == record.DataHash {
 			m.contents[k] = content
+			m.order = append(slices.DeleteFunc(m.order, func(id int64) bool { return id == known.ID }), known.ID)
 			return known, nil
 		}
 	}
 	record.ID = int64(len(m.models) + 1)
 	m.models, m.contents = append(m.models, record), append(m.contents, content)
+	m.order = append(m.order, record.ID)
 	return record, nil
 }
 
 func (m *memory) NewestModel(_ context.Context, series market.Series, learntBy time.Time) (Model, error) {
 	var newest Model
-	for _, known := range m.models {
+	for _, id := range m.order {
+		known := m.models[id-1]
 		if known.Series == series && !known.Window.End.Before(newest.Window.End) &&
 			(learntBy.IsZero() || !known.Window.End.After(learntBy)) {
 			newest = known

@@ -48,8 +48,8 @@ func (d *Database) NewestModel(
 	return earlier, err
 }
 
-// model reads the record that meets a condition and has learnt the newest
-// candles of a series.
+// model reads the record of a series that meets a condition and has learnt the
+// newest candles, the one trained last where several have.
 func (d *Database) model(
 	ctx context.Context, series market.Series, condition string, arguments ...any,
 ) (forecast.Model, error) {
@@ -58,7 +58,7 @@ func (d *Database) model(
 	err := d.pool.QueryRow(ctx, `
 		SELECT id, trained_at, window_start, window_end, rows, skipped, data_hash, features, metrics
 		FROM models WHERE symbol = $1 AND interval = $2 AND `+condition+`
-		ORDER BY window_end DESC, id DESC LIMIT 1`, append([]any{series.Symbol, series.Interval}, arguments...)...).
+		ORDER BY window_end DESC, trained_at DESC LIMIT 1`, append([]any{series.Symbol, series.Interval}, arguments...)...).
 		Scan(&m.ID, &m.TrainedAt, &m.Window.Start, &m.Window.End, &m.Rows, &m.Skipped, &m.DataHash, &m.Features, &metrics)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return forecast.Model{}, market.Errorf(market.NotFound,

@@ -51,6 +51,14 @@ func TestModels(t *testing.T) {
 	if again := save("all", june, "mended"); again.ID != all.ID {
 		t.Errorf("the same model again is %d, was %d", again.ID, all.ID)
 	}
+	other := save("other rows, as far", june, "three")
+	if got, err := d.NewestModel(t.Context(), btc15m, time.Time{}); err != nil || got.ID != other.ID {
+		t.Errorf("of two that reach as far: model %d, %v; want the later, %d", got.ID, err, other.ID)
+	}
+	save("all", june, "mended")
+	if got, err := d.NewestModel(t.Context(), btc15m, time.Time{}); err != nil || got.ID != all.ID {
+		t.Errorf("after saving the first anew: model %d, %v; want %d", got.ID, err, all.ID)
+	}
 	if content, err := d.ModelContent(t.Context(), all.ID); err != nil || string(content) != "mended" {
 		t.Errorf("its content is %q, %v", content, err)
 	}
