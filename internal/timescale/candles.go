@@ -84,7 +84,8 @@ func mergeCandles(
 		return history.WriteResult{}, err
 	}
 	// What a plain source does not publish stays known as long as the candle is
-	// the same; of a candle with another volume it would be untrue.
+	// the same; of a candle with another volume it would be untrue. The bounds are
+	// repeated as values here and below, which lets the planner leave out chunks.
 	_, err = tx.Exec(ctx, `
 		UPDATE staged_candles AS s SET
 			quote_volume = coalesce(s.quote_volume, c.quote_volume),
@@ -99,7 +100,6 @@ func mergeCandles(
 	if err != nil {
 		return history.WriteResult{}, err
 	}
-	// The bounds are repeated as values, which lets the planner leave out chunks.
 	corrected, err := tx.Exec(ctx, `
 		UPDATE candles AS c SET
 			open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume,

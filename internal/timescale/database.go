@@ -72,7 +72,11 @@ func (d *Database) Ping(ctx context.Context) error {
 	return nil
 }
 
+// unavailable marks the failure to reach the server, once.
 func unavailable(err error) error {
+	if market.ErrorCode(err) == market.Unavailable {
+		return err
+	}
 	return fmt.Errorf("%w (%w)", market.Errorf(market.Unavailable, "the database does not answer"), err)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/golang-migrate/migrate/v4"
 	pgxmigrate "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
@@ -66,28 +67,35 @@ func (d *Database) migrate(ctx context.Context, run func(*migrate.Migrate) error
 	stop := context.AfterFunc(ctx, func() { m.GracefulStop <- true })
 	defer stop()
 	err = run(m)
+	if err == nil {
+		err = ctx.Err() // a graceful stop between two migrations is no error to it
+	}
 	if err != nil && !errors.Is(err, migrate.ErrNoChange) {
 		return fmt.Errorf("migrate the schema: %w", err)
 	}
 	return nil
 }
 
-// SchemaStatus reads the schema's version.
+// SchemaStatus reads the schema's version. It waits for no migration and writes
+// nothing.
 func (d *Database) SchemaStatus(ctx context.Context) (SchemaStatus, error) {
-	m, err := d.migrator(ctx)
-	if err != nil {
-		return SchemaStatus{}, err
-	}
-	defer m.Close()
 	newest, err := newestMigration()
 	if err != nil {
 		return SchemaStatus{}, err
 	}
-	version, dirty, err := m.Version()
-	if err != nil && !errors.Is(err, migrate.ErrNilVersion) {
+	status := SchemaStatus{Newest: newest}
+	var migrated bool
+	err = d.pool.QueryRow(ctx, `SELECT to_regclass('schema_migrations') IS NOT NULL`).Scan(&migrated)
+	if err == nil && migrated {
+		err = d.pool.QueryRow(ctx, `SELECT greatest(version, 0), dirty FROM schema_migrations`).Scan(&status.Version, &status.Dirty)
+		if errors.Is(err, pgx.ErrNoRows) { // every migration was undone
+			err = nil
+		}
+	}
+	if err != nil {
 		return SchemaStatus{}, fmt.Errorf("read the schema's version: %w", err)
 	}
-	return SchemaStatus{Version: version, Newest: newest, Dirty: dirty}, nil
+	return status, nil
 }
 
 func (d *Database) migrator(ctx context.Context) (*migrate.Migrate, error) {

@@ -1,8 +1,12 @@
 package timescale_test
 
 import (
+	"context"
+	"errors"
+	"strings"
 	"testing"
 
+	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
@@ -34,6 +38,30 @@ func TestMigrationsGoUpAndDown(t *testing.T) {
 		if status, err = database.SchemaStatus(ctx); err != nil || status.Version != 0 {
 			t.Fatalf("after down: %+v, %v", status, err)
 		}
+	}
+}
+
+func TestAMigrationThatIsStoppedSaysSo(t *testing.T) {
+	d := timescaletest.Open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.MigrateDown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
+	}
+}
+
+func TestSchemaStatusSaysWhatToDo(t *testing.T) {
+	for says, status := range map[string]timescale.SchemaStatus{
+		"run cryptoboat migrate up": {Version: 3, Newest: 5},
+		"use a newer cryptoboat":    {Version: 9, Newest: 5},
+		"failed halfway":            {Version: 5, Newest: 5, Dirty: true},
+	} {
+		if err := status.Check(); market.ErrorCode(err) != market.Unavailable || !strings.Contains(err.Error(), says) {
+			t.Errorf("%+v: %v", status, err)
+		}
+	}
+	if err := (timescale.SchemaStatus{Version: 5, Newest: 5}).Check(); err != nil {
+		t.Error(err)
 	}
 }
 
