@@ -49,7 +49,7 @@ func FindArchives(paths []string, series market.Series) (files []history.CandleF
 	}
 	if len(find.files) == 0 {
 		return nil, nil, market.Errorf(market.Invalid,
-			"no candle file in %s, only %d others: expected names such as BTCUSDT-15m-2024-01.zip or .csv",
+			"no candle file in %s, only %d others: expected spot candles under names such as BTCUSDT-15m-2024-01.zip or .csv",
 			strings.Join(paths, ", "), len(find.ignored))
 	}
 	return find.files, find.ignored, nil
@@ -62,23 +62,16 @@ type finder struct {
 	seen    map[string]bool // a file that two paths lead to is taken once
 }
 
-// otherMarkets are the archive's folders of what is not spot: their files bear
-// the same names as spot klines and hold other prices.
-var otherMarkets = map[string]bool{"futures": true, "option": true}
-
-// inOtherMarket reports whether a path lies in such a folder, wherever the walk
-// began.
+// inOtherMarket reports whether a path lies in the archive's folders of futures,
+// wherever a walk began: their files bear the same names as spot klines and hold
+// other prices.
 func inOtherMarket(path string) bool {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return false
 	}
-	for _, folder := range []string{"/futures/um/", "/futures/cm/", "/option/"} {
-		if strings.Contains(filepath.ToSlash(absolute)+"/", folder) {
-			return true
-		}
-	}
-	return false
+	inside := filepath.ToSlash(absolute) + "/"
+	return strings.Contains(inside, "/futures/um/") || strings.Contains(inside, "/futures/cm/")
 }
 
 func (f *finder) walk(folder string) error {
@@ -96,7 +89,7 @@ func (f *finder) walk(folder string) error {
 		}
 		path = filepath.Clean(path)
 		if entry.IsDir() {
-			if path != folder && otherMarkets[entry.Name()] {
+			if inOtherMarket(path) {
 				f.ignored = append(f.ignored, path)
 				return fs.SkipDir
 			}
@@ -128,7 +121,7 @@ func (f *finder) add(path string, info fs.FileInfo) error {
 	name, isKlines := parseArchiveName(path)
 	switch {
 	case inOtherMarket(path):
-		return market.Errorf(market.Invalid, "%s holds candles of futures or options by its folder: only spot candles are stored", path)
+		return market.Errorf(market.Invalid, "%s holds futures by its folder: only spot candles are stored", path)
 	case !info.Mode().IsRegular():
 		return market.Errorf(market.Invalid, "%s is no regular file", path)
 	case !isZip(path) && !isCSV(path):

@@ -102,7 +102,7 @@ func TestFindArchivesWalksFolders(t *testing.T) {
 	wantIgnored := []string{
 		"BTCUSDT-1h-2024-01.zip",
 		"README.md",
-		"futures",
+		"futures/um",
 		"mine.csv",
 		"spot/monthly/klines/BTCUSDT/15m/BTCUSDT-15m-2024-03.zip.CHECKSUM",
 		"spot/monthly/klines/BTCUSDT/1s/BTCUSDT-1s-2024-01.zip",
@@ -110,6 +110,18 @@ func TestFindArchivesWalksFolders(t *testing.T) {
 	}
 	if !slices.Equal(ignored, wantIgnored) {
 		t.Errorf("ignored\n%s\nwant\n%s", strings.Join(ignored, "\n"), strings.Join(wantIgnored, "\n"))
+	}
+}
+
+// Futures bear the names of spot candles, and must not overwrite them from
+// wherever they are given.
+func TestFindArchivesRefusesFutures(t *testing.T) {
+	folder := t.TempDir()
+	file := writeFile(t, folder, "futures/um/daily/klines/BTCUSDT/1h/BTCUSDT-1h-2024-01-01.csv", "")
+	for _, path := range []string{file, filepath.Dir(file), filepath.Join(folder, "futures", "um"), filepath.Join(folder, "futures"), folder} {
+		if files, _, err := FindArchives([]string{path}, market.Series{}); market.ErrorCode(err) != market.Invalid || len(files) != 0 {
+			t.Errorf("%s: %d files, %v", path, len(files), err)
+		}
 	}
 }
 
