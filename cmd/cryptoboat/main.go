@@ -92,16 +92,12 @@ func report(e environment, name string, err error) int {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintf(e.errors, "cryptoboat %s: stopped\n", name)
 		return 1
-	case errors.Is(err, errUsage):
-		fmt.Fprintf(e.errors, "cryptoboat %s: %v\n", name, err)
-		return 2
-	default:
-		fmt.Fprintf(e.errors, "cryptoboat %s: %v\n", name, err)
-		if market.ErrorCode(err) == market.Invalid {
-			return 2
-		}
-		return 1
 	}
+	fmt.Fprintf(e.errors, "cryptoboat %s: %v\n", name, err)
+	if errors.Is(err, errUsage) || market.ErrorCode(err) == market.Invalid {
+		return 2
+	}
+	return 1
 }
 
 // errUsage marks words on the command line that cannot be understood.
