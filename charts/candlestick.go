@@ -98,11 +98,7 @@ func formatOpenTime(t time.Time) string {
 }
 
 func forecastBox(place int, p forecast.Prediction) *charts.BoxPlot {
-	box := forecast.Band{Low: p.Point, High: p.Point}
-	whiskers := box
-	if n := len(p.Bands); n > 0 {
-		box, whiskers = p.Bands[0], p.Bands[n-1]
-	}
+	box, whiskers := p.Bands[0], p.Bands[len(p.Bands)-1]
 	data := []opts.BoxPlotData{{Value: [6]any{place,
 		whiskers.Low, box.Low, p.Point, box.High, whiskers.High}}}
 	chart := charts.NewBoxPlot()

@@ -130,11 +130,12 @@ func TestForecastTakesTheSlotOfItsCandle(t *testing.T) {
 		value    string
 		slots    int
 	}{
-		"after the newest candle": {hours(2), "[2,5,5,5,5,5]", 3},
-		"of a stored candle":      {hours(1), "[1,5,5,5,5,5]", 2},
+		"after the newest candle": {hours(2), "[2,1,3,5,6,9]", 3},
+		"of a stored candle":      {hours(1), "[1,1,3,5,6,9]", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			next := &forecast.Forecast{OpenTime: test.openTime, Prediction: forecast.Prediction{Point: 5}}
+			next := &forecast.Forecast{OpenTime: test.openTime, Prediction: forecast.Prediction{
+				Point: 5, Bands: []forecast.Band{{Level: 0.8, Low: 3, High: 6}, {Level: 0.9, Low: 1, High: 9}}}}
 			series := decodeSeries(t, Candlestick(hourly, slots, next))
 			if got := string(series[idForecast].Data[0].Value); got != test.value {
 				t.Errorf("forecast = %s, want %s", got, test.value)

@@ -110,7 +110,7 @@ func TestMarketPageReadsWithoutScripts(t *testing.T) {
 		"Where the next candle closes, at 2025-07-01 00:15 UTC, with what was known at 2025-07-01 00:00 UTC",
 		"Point Change, bp 80 % band 90 % band Closes higher",
 		"Forest 109,277.62 +1.2 108,980.42 to 109,548.60 108,866.79 to 109,676.44 51.4 %",
-		"price stays 109,264.51 0.0 – – –",
+		"price stays 109,264.51 0.0 108,827.45 to 109,701.57 108,652.63 to 109,898.24 50.0 %",
 		"HAR 109,264.51 0.0 108,969.50 to 109,559.52 108,851.49 to 109,692.28 50.0 %",
 		"Trained 2025-07-01 06:30 UTC", "Learnt from 2023-01-09 to 2025-06-30", "Rows 86,779, and 2,028 that could not be learnt from",
 		"At first the newest 2.5 days are in view; “All” shows 30 days.",

@@ -115,7 +115,7 @@ func forecastAfter(series market.Series, last market.Candle) forecast.Forecast {
 		Series: series, AsOf: openTime, OpenTime: openTime, CloseTime: series.Interval.Next(openTime), Last: last.Close,
 		Prediction: prediction(1.2, 26, 0.514),
 		Baselines: []forecast.Baseline{
-			{Name: "price stays", Prediction: forecast.Prediction{Point: last.Close}},
+			{Name: "price stays", Prediction: prediction(0, 40, 0.5)},
 			{Name: "EWMA", Prediction: prediction(0, 29, 0.5)},
 			{Name: "HAR", Prediction: prediction(0, 27, 0.5)},
 		},

@@ -16,7 +16,7 @@ type forecastFacts struct {
 
 type predictionFacts struct {
 	Name, Point, Change, ProbabilityUp string
-	Bands                              []string // one for each level
+	Bands                              []string // one for each level, as every prediction has
 }
 
 type measureFacts struct{ Name, PinballLoss, Coverage80, Width80, Coverage90, Width90 string }
@@ -29,23 +29,17 @@ func newForecastFacts(f forecast.Forecast, decimals int) *forecastFacts {
 	for _, band := range f.Bands {
 		facts.Levels = append(facts.Levels, formatShare(band.Level, 0))
 	}
-	facts.Legend = "the line is its point"
-	if n := len(facts.Levels); n > 0 {
-		facts.Legend += ", the box holds " + facts.Levels[0] + ", the whiskers " + facts.Levels[n-1]
-	}
+	facts.Legend = "the line is its point, the box holds " + facts.Levels[0] +
+		", the whiskers " + facts.Levels[len(facts.Levels)-1]
 	row := func(name string, p forecast.Prediction) predictionFacts {
 		r := predictionFacts{
-			Name:   name,
-			Point:  formatNumber(p.Point, decimals),
-			Change: formatSigned(basisPoints(f.Last, p.Point), 1),
-			// A prediction without bands is a point, which has no probability.
-			ProbabilityUp: noValue,
+			Name:          name,
+			Point:         formatNumber(p.Point, decimals),
+			Change:        formatSigned(basisPoints(f.Last, p.Point), 1),
+			ProbabilityUp: formatShare(p.ProbabilityUp, 1),
 		}
-		if len(p.Bands) > 0 {
-			r.ProbabilityUp = formatShare(p.ProbabilityUp, 1)
-		}
-		for _, level := range f.Bands {
-			r.Bands = append(r.Bands, formatBand(p, level.Level, decimals))
+		for _, band := range p.Bands {
+			r.Bands = append(r.Bands, formatNumber(band.Low, decimals)+" to "+formatNumber(band.High, decimals))
 		}
 		return r
 	}
@@ -55,15 +49,6 @@ func newForecastFacts(f forecast.Forecast, decimals int) *forecastFacts {
 	}
 	facts.describeModel(f.Model)
 	return facts
-}
-
-func formatBand(p forecast.Prediction, level float64, decimals int) string {
-	for _, band := range p.Bands {
-		if band.Level == level {
-			return formatNumber(band.Low, decimals) + " to " + formatNumber(band.High, decimals)
-		}
-	}
-	return noValue
 }
 
 func (facts *forecastFacts) describeModel(m forecast.Model) {

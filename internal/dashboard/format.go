@@ -15,7 +15,6 @@ import (
 const (
 	minusSign = "\u2212"
 	noBreak   = "\u00a0" // keeps a number and its unit on one line
-	noValue   = "–"
 )
 
 // decimals returns how many decimals write every price of the candles exactly:

@@ -12,8 +12,8 @@ import (
 
 // walkForward forecasts every sample that opens in the range, a calendar month
 // at a time, by a model trained on nothing but candles that had closed before
-// that month, and measures each month. month is called after each,
-// also after one of which no candle can be forecast.
+// that month, and measures each month. month is called after each, also after one
+// of which no candle can be forecast.
 func walkForward(ctx context.Context, s *samples, r market.TimeRange, month func(Metrics)) (Metrics, error) {
 	var whole tally
 	for start := r.Start; start.Before(r.End); start = market.Month1.Next(market.Month1.Floor(start)) {

@@ -25,7 +25,7 @@ type Forecast struct {
 // Prediction is a distribution of a closing price, in the quote asset.
 type Prediction struct {
 	Point         float64
-	Bands         []Band  // narrowest first
+	Bands         []Band  // 80 % and 90 %, narrowest first; never empty
 	ProbabilityUp float64 // of a close above the newest price, in [0, 1]
 }
 
