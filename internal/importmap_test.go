@@ -23,6 +23,8 @@ var importMap = map[string][]string{
 	"internal/forecast": {"internal/market", "internal/forest"},
 	// Adapters: they know the domain, never each other.
 	"internal/binance":   {"internal/market", "internal/history"},
+	"internal/coingecko": {"internal/market", "internal/history"},
+	"internal/simulator": {"internal/market", "internal/history", "internal/binance"}, // it shares wire types
 	"internal/timescale": {"internal/market", "internal/history", "internal/forecast", "migrations"},
 	"migrations":         {},
 	// Delivery: never an adapter.

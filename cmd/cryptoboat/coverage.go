@@ -12,7 +12,9 @@ import (
 )
 
 func runCoverage(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
-	longest := flags.Int("holes", 10, "list at most so many holes of a series, the newest ones; -1 for all")
+	longest := flags.Int("gaps", 10, "list at most so many gaps of a series, the newest ones; -1 for all")
+	from := addTimeFlag(flags, "from", history.FirstListing, "first instant to look at")
+	to := addTimeFlag(flags, "to", time.Time{}, "first instant no longer looked at (default now)")
 	if err := parse(flags, arguments); err != nil {
 		return err
 	}
@@ -21,6 +23,10 @@ func runCoverage(ctx context.Context, e environment, flags *flag.FlagSet, argume
 		return err
 	}
 	defer database.Close()
+	window := market.TimeRange{Start: *from, End: *to}
+	if window.End.IsZero() {
+		window.End = time.Now().UTC()
+	}
 	var symbols []market.Symbol
 	if flags.NArg() > 0 {
 		if symbols, err = parseSymbols(flags.Args()); err != nil {
@@ -33,12 +39,12 @@ func runCoverage(ctx context.Context, e environment, flags *flag.FlagSet, argume
 		}
 		symbols = stored.Symbols()
 		if len(symbols) == 0 {
-			fmt.Fprintln(e.out, "nothing is stored: import candle files by cryptoboat import PATH...")
+			fmt.Fprintln(e.out, "nothing is stored: cryptoboat backfill fetches candles, cryptoboat import PATH... reads files of them")
 			return nil
 		}
 	}
 	for _, symbol := range symbols {
-		coverage, err := database.Coverage(ctx, symbol)
+		coverage, err := database.Coverage(ctx, symbol, window)
 		if err != nil {
 			return err
 		}
@@ -49,26 +55,42 @@ func runCoverage(ctx context.Context, e environment, flags *flag.FlagSet, argume
 
 func printCoverage(e environment, coverage []history.Coverage, longest int) {
 	table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SYMBOL\tINTERVAL\tFIRST\tLAST\tROWS\tHOLES\tMISSING")
+	fmt.Fprintln(table, "SYMBOL\tINTERVAL\tFIRST\tLAST\tROWS\tPENDING\tCONFIRMED EMPTY\tOFF GRID\tNOT LISTED")
 	for _, c := range coverage {
-		missing := 0
-		for _, hole := range c.Holes {
-			missing += hole.Missing
+		missing := map[history.GapCause]int{}
+		for _, gap := range c.Gaps {
+			missing[gap.Cause] += gap.Missing
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", c.Symbol, c.Interval,
-			c.First.Format(time.RFC3339), c.Last.Format(time.RFC3339), c.Rows, len(c.Holes), missing)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\n", c.Symbol, c.Interval,
+			c.First.Format(time.RFC3339), c.Last.Format(time.RFC3339), c.Rows,
+			missing[history.Pending], missing[history.ConfirmedEmpty], missing[history.OffGrid], missing[history.NotListed])
 	}
 	table.Flush()
 	for _, c := range coverage {
-		holes := c.Holes
-		if longest >= 0 && len(holes) > longest {
-			fmt.Fprintf(e.out, "%s: %d older holes are not listed, -holes -1 lists all\n", c.Series, len(holes)-longest)
-			holes = holes[len(holes)-longest:]
+		gaps := c.Gaps
+		if longest >= 0 && len(gaps) > longest {
+			fmt.Fprintf(e.out, "%s: %d older gaps are not listed, -gaps -1 lists all\n", c.Series, len(gaps)-longest)
+			gaps = gaps[len(gaps)-longest:]
 		}
-		for _, hole := range holes {
-			fmt.Fprintf(e.out, "%s: %d missing from %s to %s\n", c.Series, hole.Missing,
-				hole.Start.Format(time.RFC3339), hole.End.Format(time.RFC3339))
+		for _, gap := range gaps {
+			fmt.Fprintf(e.out, "%s: %d missing from %s to %s, %s\n", c.Series, gap.Missing,
+				gap.Start.Format(time.RFC3339), gap.End.Format(time.RFC3339), describeCause(gap))
 		}
 	}
 	fmt.Fprintln(e.out)
+}
+
+func describeCause(gap history.Gap) string {
+	switch {
+	case gap.Cause == history.Pending && gap.Asked == 0:
+		return "pending: not asked for yet"
+	case gap.Cause == history.Pending:
+		return fmt.Sprintf("pending: the exchange had none on %d occasion(s), last at %s", gap.Asked, gap.LastAsked.Value.Format(time.RFC3339))
+	case gap.Cause == history.ConfirmedEmpty:
+		return fmt.Sprintf("confirmed empty: the exchange had none on %d occasions", gap.Asked)
+	case gap.Cause == history.OffGrid:
+		return "off the grid: a candle is there but opens later"
+	default:
+		return "not listed yet"
+	}
 }

@@ -29,11 +29,28 @@ func openDatabase(ctx context.Context, e environment) (*timescale.Database, erro
 
 // connectDatabase opens the database whatever its schema.
 func connectDatabase(ctx context.Context, e environment) (*timescale.Database, error) {
+	url, err := databaseURL(e)
+	if err != nil {
+		return nil, err
+	}
+	return timescale.Open(ctx, url)
+}
+
+// createDatabase makes the database that the environment names, if need be.
+func createDatabase(ctx context.Context, e environment) error {
+	url, err := databaseURL(e)
+	if err != nil {
+		return err
+	}
+	return timescale.CreateDatabase(ctx, url)
+}
+
+func databaseURL(e environment) (string, error) {
 	url := e.get(databaseVariable)
 	if url == "" {
-		return nil, market.Errorf(market.Invalid,
+		return "", market.Errorf(market.Invalid,
 			"%s is not set: start a database by make up and export %s=$(scripts/database url)",
 			databaseVariable, databaseVariable)
 	}
-	return timescale.Open(ctx, url)
+	return url, nil
 }

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
 func runEvaluate(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	interval := addIntervalFlag(flags, market.Minute15)
-	learn := addTimeFlag(flags, "learn-from", listing, "learn from no candle that opened before")
+	learn := addTimeFlag(flags, "learn-from", history.FirstListing, "learn from no candle that opened before")
 	from := addTimeFlag(flags, "from", time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC), "first candle to forecast")
 	to := addTimeFlag(flags, "to", time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC), "end of the candles to forecast, exclusive")
 	err := forEachSymbol(ctx, e, flags, arguments, func(forecaster *forecast.Forecaster, symbol market.Symbol) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -23,7 +24,7 @@ func TestForecastOfTheYear2024(t *testing.T) {
 	}
 	for _, symbol := range defaultSymbols {
 		series := market.Series{Symbol: symbol, Interval: market.Minute15}
-		m, err := forecaster.Evaluate(t.Context(), series, listing, year, nil)
+		m, err := forecaster.Evaluate(t.Context(), series, history.FirstListing, year, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

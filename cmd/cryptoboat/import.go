@@ -46,6 +46,9 @@ func runImport(ctx context.Context, e environment, flags *flag.FlagSet, argument
 		return err
 	}
 	defer database.Close()
+	if err := database.ClaimOrigin(ctx, history.Real); err != nil {
+		return err
+	}
 
 	var total, done int64
 	for _, file := range files {

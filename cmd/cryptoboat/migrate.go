@@ -7,6 +7,7 @@ import (
 )
 
 func runMigrate(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
+	create := flags.Bool("create", false, "up: make the database itself too, where the server has none of that name")
 	deleteAll := flags.Bool("delete-all-data", false, "confirm that down deletes all candles and models")
 	if err := parse(flags, arguments); err != nil {
 		return err
@@ -17,6 +18,11 @@ func runMigrate(ctx context.Context, e environment, flags *flag.FlagSet, argumen
 	}
 	if direction == "down" && !*deleteAll {
 		return fmt.Errorf("down deletes all candles and models: confirm by -delete-all-data; %w", errUsage)
+	}
+	if direction == "up" && *create {
+		if err := createDatabase(ctx, e); err != nil {
+			return err
+		}
 	}
 	database, err := connectDatabase(ctx, e)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
@@ -14,7 +15,7 @@ import (
 func TestRollUpsEqualTheDeliveredCandles(t *testing.T) {
 	fine := importReal(t, "BTCUSDT/15m", "ETHUSDT/15m")
 	coarse := importReal(t, "BTCUSDT/1h", "ETHUSDT/1h", "BTCUSDT/1d", "ETHUSDT/1d")
-	all := market.TimeRange{Start: listing, End: time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)}
+	all := market.TimeRange{Start: history.FirstListing, End: time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)}
 	read := func(database *timescale.Database, series market.Series) []market.Candle {
 		candles, err := database.Candles(t.Context(), series, all, math.MaxInt32)
 		if err != nil {

@@ -54,12 +54,14 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 func newHandler(database *timescale.Database, logger *slog.Logger) (http.Handler, error) {
 	forecaster := forecast.NewForecaster(database, database)
 	mux := http.NewServeMux()
-	err := api.Register(mux, api.Dependencies{History: database, Forecaster: forecaster, Database: database})
+	err := api.Register(mux, api.Dependencies{
+		History: database, Coins: database, Forecaster: forecaster, Database: database, Now: time.Now,
+	})
 	if err != nil {
 		return nil, err
 	}
 	err = dashboard.Register(mux, dashboard.Dependencies{
-		History: database, Forecaster: forecaster, Now: time.Now, Log: logger,
+		History: database, Coins: database, Forecaster: forecaster, Now: time.Now, Log: logger,
 	})
 	if err != nil {
 		return nil, err

@@ -7,9 +7,6 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
-// listing is when the first pairs were listed; nothing is older.
-var listing = time.Date(2017, time.August, 17, 4, 0, 0, 0, time.UTC)
-
 // timeFlag is a flag that takes a day or an RFC 3339 instant.
 type timeFlag time.Time
 

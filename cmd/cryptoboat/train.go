@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
 func runTrain(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	interval := addIntervalFlag(flags, market.Minute15)
-	from := addTimeFlag(flags, "from", listing, "first candle to learn from")
+	from := addTimeFlag(flags, "from", history.FirstListing, "first candle to learn from")
 	to := addTimeFlag(flags, "to", time.Time{}, "end of the candles to learn from, exclusive; now by default")
 	return forEachSymbol(ctx, e, flags, arguments, func(forecaster *forecast.Forecaster, symbol market.Symbol) error {
 		series := market.Series{Symbol: symbol, Interval: *interval}

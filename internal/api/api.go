@@ -22,9 +22,22 @@ type History interface {
 	// Candles returns at most limit candles whose open times lie in r, oldest
 	// first, as stored or rolled up from a finer stored interval.
 	Candles(ctx context.Context, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error)
-	// Coverage returns the coverage of each stored series of a symbol, or a
-	// NotFound error where nothing of it is stored.
-	Coverage(ctx context.Context, symbol market.Symbol) ([]history.Coverage, error)
+	// Coverage returns the coverage of each stored series of a symbol within
+	// window, finest interval first, or a NotFound error where nothing of the
+	// symbol is stored.
+	Coverage(ctx context.Context, symbol market.Symbol, window market.TimeRange) ([]history.Coverage, error)
+	// Origin says where the candles come from, "" where that is not known yet.
+	Origin(ctx context.Context) (history.Origin, error)
+}
+
+// Coins reads characteristics of coins.
+type Coins interface {
+	// Coins returns what is known of each coin as of the newest instant, the
+	// largest by market cap first, those without a rank last and by id.
+	Coins(ctx context.Context) ([]market.Coin, error)
+	// CoinHistory returns what was known of a coin as of the instants in r, oldest
+	// first, the first limit of them, or a NotFound error where the coin is unknown.
+	CoinHistory(ctx context.Context, id string, r market.TimeRange, limit int) ([]market.Coin, error)
 }
 
 // Forecaster forecasts the close of the candle that is open at an instant. At
@@ -41,8 +54,10 @@ type Pinger interface {
 // Dependencies is what the operations ask.
 type Dependencies struct {
 	History    History
+	Coins      Coins
 	Forecaster Forecaster
 	Database   Pinger
+	Now        func() time.Time // the clock that ages are told by
 }
 
 // Register adds the operations, the OpenAPI document and its viewer to mux.
@@ -69,7 +84,7 @@ func Document() ([]byte, error) {
 // it, so that one which forgets to is noticed.
 var open = []map[string][]string{}
 
-const description = `Candles, coverage and forecasts of crypto pairs.
+const description = `Candles, coverage and forecasts of crypto pairs, and characteristics of their coins.
 
 - **Times** are UTC. Answers use RFC 3339 with ` + "`Z`" + `; parameters take RFC 3339 or epoch milliseconds. Ranges are half-open: start is included, end is not.
 - **Numbers** are shortest decimals. What a source did not publish is null, never 0.
@@ -93,8 +108,9 @@ func registerOperations(mux *http.ServeMux, dependencies Dependencies) *huma.Ope
 	registerHealth(api, dependencies.Database)
 	registerSymbols(api, dependencies.History)
 	registerCandles(api, dependencies.History)
-	registerCoverage(api, dependencies.History)
-	registerForecast(api, dependencies.History, dependencies.Forecaster)
+	registerCoverage(api, dependencies.History, dependencies.Now)
+	registerCoins(api, dependencies.Coins, dependencies.Now)
+	registerForecast(api, dependencies.History, dependencies.Forecaster, dependencies.Now)
 	return api.OpenAPI()
 }
 

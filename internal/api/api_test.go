@@ -32,6 +32,9 @@ type fakeService struct {
 	stored      history.Catalogue
 	candles     map[market.Series][]market.Candle // oldest first
 	coverage    map[market.Symbol][]history.Coverage
+	origin      history.Origin
+	coins       []market.Coin // the newest of each
+	coinHistory []market.Coin // of one coin, oldest first
 	forecast    forecast.Forecast
 	err         error // what every method returns instead
 	forecastErr error // what Forecast returns instead
@@ -41,10 +44,11 @@ type fakeService struct {
 	coverageReads atomic.Int64  // going on
 	coverageHeld  chan struct{} // where not nil, Coverage answers only when it is closed
 
-	mutex sync.Mutex
-	at    time.Time          // of the last forecast
-	asked []market.TimeRange // ranges of candles
-	lists int                // of stored series
+	mutex  sync.Mutex
+	at     time.Time          // of the last forecast
+	window market.TimeRange   // of the last coverage
+	asked  []market.TimeRange // ranges of candles
+	lists  int                // of stored series
 }
 
 func (f *fakeService) fail() error {
@@ -78,9 +82,12 @@ func (f *fakeService) Candles(ctx context.Context, series market.Series, r marke
 	return found, f.fail()
 }
 
-func (f *fakeService) Coverage(_ context.Context, symbol market.Symbol) ([]history.Coverage, error) {
+func (f *fakeService) Coverage(_ context.Context, symbol market.Symbol, window market.TimeRange) ([]history.Coverage, error) {
 	f.coverageReads.Add(1)
 	defer f.coverageReads.Add(-1)
+	f.mutex.Lock()
+	f.window = window
+	f.mutex.Unlock()
 	if f.coverageHeld != nil {
 		<-f.coverageHeld
 	}
@@ -91,6 +98,26 @@ func (f *fakeService) Coverage(_ context.Context, symbol market.Symbol) ([]histo
 		return c, nil
 	}
 	return nil, market.Errorf(market.NotFound, "no candles of %s are stored", symbol)
+}
+
+func (f *fakeService) Origin(context.Context) (history.Origin, error) { return f.origin, f.fail() }
+
+func (f *fakeService) Coins(context.Context) ([]market.Coin, error) { return f.coins, f.fail() }
+
+func (f *fakeService) CoinHistory(_ context.Context, id string, r market.TimeRange, limit int) ([]market.Coin, error) {
+	var found []market.Coin
+	for _, c := range f.coinHistory {
+		if c.ID == id && r.Contains(c.AsOf) && len(found) < limit {
+			found = append(found, c)
+		}
+	}
+	if err := f.fail(); err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(f.coins, func(c market.Coin) bool { return c.ID == id }) {
+		return nil, market.Errorf(market.NotFound, "nothing is known of the coin %s", id)
+	}
+	return found, nil
 }
 
 func (f *fakeService) Forecast(_ context.Context, series market.Series, at time.Time) (forecast.Forecast, error) {
@@ -148,7 +175,7 @@ type service struct {
 func serveFake(t testing.TB, f *fakeService) service {
 	t.Helper()
 	mux := http.NewServeMux()
-	if err := Register(mux, Dependencies{History: f, Forecaster: f, Database: f}); err != nil {
+	if err := Register(mux, Dependencies{History: f, Coins: f, Forecaster: f, Database: f, Now: time.Now}); err != nil {
 		t.Fatal(err)
 	}
 	log := new(bytes.Buffer)
@@ -291,7 +318,7 @@ func TestEveryOperationIsWhollyDocumented(t *testing.T) {
 			t.Errorf("%s lacks an id, a summary, a description or its one tag", path)
 		}
 		want := []string{"422", "500", "503"}
-		if strings.Contains(path, "{symbol}") {
+		if strings.Contains(path, "{") {
 			want = append(want, "404")
 		}
 		for _, status := range want {
@@ -306,8 +333,8 @@ func TestEveryOperationIsWhollyDocumented(t *testing.T) {
 			}
 		}
 	})
-	if count != 5 {
-		t.Errorf("walked %d operations, want 5", count)
+	if count != 8 {
+		t.Errorf("walked %d operations, want 8", count)
 	}
 }
 
@@ -315,7 +342,7 @@ func TestEveryOperationIsWhollyDocumented(t *testing.T) {
 func TestEveryOperationEndsInDocumentedProblems(t *testing.T) {
 	secret := "pq: password authentication failed for user postgres at 10.1.2.3"
 	everyOperation(func(path string, _ *huma.Operation) {
-		target := strings.ReplaceAll(path, "{symbol}", "BTCUSDT")
+		target := strings.NewReplacer("{symbol}", "BTCUSDT", "{id}", "bitcoin").Replace(path)
 		for _, test := range []struct {
 			name   string
 			change func(*fakeService)

@@ -3,15 +3,15 @@ package api
 import (
 	"fmt"
 	"io/fs"
-	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/cryptoboat/cryptoboat/internal/browsertest"
+	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
 // TestDocsInBrowser opens the page in a real browser. Any console error,
@@ -19,11 +19,8 @@ import (
 // fails it. With CRYPTOBOAT_SCREENSHOTS it leaves pictures in that folder.
 func TestDocsInBrowser(t *testing.T) {
 	f := newService(3)
-	mux := http.NewServeMux()
-	if err := Register(mux, Dependencies{History: f, Forecaster: f, Database: f}); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(Wrap(mux, slog.New(slog.DiscardHandler)))
+	f.coins = []market.Coin{wholeCoin(day1.Add(30 * time.Minute))}
+	server := httptest.NewServer(serveFake(t, f))
 	t.Cleanup(server.Close)
 	lacking := ""
 	if _, err := fs.Stat(static, viewer); err != nil {

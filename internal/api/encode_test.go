@@ -23,19 +23,12 @@ func pageOf(series market.Series, candles []market.Candle, next string) candlePa
 		page.Candles = append(page.Candles, candle{
 			OpenTime: c.OpenTime.UTC(), CloseTime: series.Interval.Next(c.OpenTime).UTC(),
 			Open: c.Open, High: c.High, Low: c.Low, Close: c.Close, Volume: c.Volume,
-			QuoteVolume: pointer(c.QuoteVolume), Trades: pointer(c.Trades),
-			TakerBuyVolume: pointer(c.TakerBuyVolume), TakerBuyQuoteVolume: pointer(c.TakerBuyQuoteVolume),
+			QuoteVolume: orNull(c.QuoteVolume), Trades: orNull(c.Trades),
+			TakerBuyVolume: orNull(c.TakerBuyVolume), TakerBuyQuoteVolume: orNull(c.TakerBuyQuoteVolume),
 			SourceInterval: intervalName(c.Source), Parts: c.Parts, Complete: c.Complete(series.Interval),
 		})
 	}
 	return page
-}
-
-func pointer[T any](v market.Optional[T]) *T {
-	if !v.Valid {
-		return nil
-	}
-	return &v.Value
 }
 
 func TestPageIsWhatTheSchemaDocuments(t *testing.T) {

@@ -91,7 +91,7 @@ type timeRange struct {
 
 const disclaimer = "Information, not financial advice."
 
-func registerForecast(api huma.API, h History, f Forecaster) {
+func registerForecast(api huma.API, h History, f Forecaster, clock func() time.Time) {
 	register(api, huma.Operation{
 		OperationID: "get-forecast", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/forecast", Tags: []string{"forecast"}, Security: open,
 		Summary:     "Get forecast",
@@ -102,7 +102,7 @@ func registerForecast(api huma.API, h History, f Forecaster) {
 		if err != nil {
 			return nil, err
 		}
-		now, at := time.Now(), time.Time(input.At)
+		now, at := clock(), time.Time(input.At)
 		if at.After(now) {
 			return nil, invalid(ctx, "query.at", "expected an instant that is not in the future")
 		}

@@ -18,6 +18,7 @@ var statuses = map[market.Code]int{
 	market.Invalid:     http.StatusUnprocessableEntity,
 	market.NotFound:    http.StatusNotFound,
 	market.Conflict:    http.StatusConflict,
+	market.Forbidden:   http.StatusForbidden,
 	market.Unavailable: http.StatusServiceUnavailable,
 	market.Internal:    http.StatusInternalServerError,
 }

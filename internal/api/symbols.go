@@ -13,7 +13,28 @@ import (
 )
 
 type symbolList struct {
+	Origin  *origin  `json:"origin"`
 	Symbols []symbol `json:"symbols" doc:"By name."`
+}
+
+// origin is history.Origin, documented. A nil one is null.
+type origin string
+
+// Schema describes the field, for Huma.
+func (origin) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type: huma.TypeString, Nullable: true, Enum: []any{string(history.Real), string(history.Simulated), nil},
+		Description: "Where all that is stored comes from. real: a market on which money changes hands. " +
+			"simulated: the offline exchange, which makes its prices up. null: not known yet, as no exchange has been asked for candles.",
+	}
+}
+
+func originOf(stored history.Origin) *origin {
+	if stored == "" {
+		return nil
+	}
+	o := origin(stored)
+	return &o
 }
 
 type symbol struct {
@@ -32,13 +53,17 @@ func registerSymbols(api huma.API, h History) {
 	register(api, huma.Operation{
 		OperationID: "list-symbols", Method: http.MethodGet, Path: "/v1/symbols", Tags: []string{"market"}, Security: open,
 		Summary:     "List symbols",
-		Description: "Every symbol of which candles are stored.",
+		Description: "Every symbol of which candles are stored, and whether they are of a real market.",
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body symbolList }, error) {
 		stored, err := h.Catalogue(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("listing symbols: %w", err)
 		}
-		return &struct{ Body symbolList }{symbolList{Symbols: symbolsOf(stored)}}, nil
+		from, err := h.Origin(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("asking where the candles come from: %w", err)
+		}
+		return &struct{ Body symbolList }{symbolList{Origin: originOf(from), Symbols: symbolsOf(stored)}}, nil
 	})
 }
 

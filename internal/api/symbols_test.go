@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,7 +33,19 @@ func TestSymbols(t *testing.T) {
 	}
 
 	empty := serveFake(t, &fakeService{}).get(t, "/v1/symbols")
-	if empty.body != `{"symbols":[]}`+"\n" {
+	if empty.body != `{"origin":null,"symbols":[]}`+"\n" {
 		t.Errorf("with nothing stored: %s", empty.body)
+	}
+}
+
+func TestSymbolsSayWhereTheyComeFrom(t *testing.T) {
+	for stored, want := range map[history.Origin]string{
+		history.Real: `{"origin":"real",`, history.Simulated: `{"origin":"simulated",`, "": `{"origin":null,`,
+	} {
+		f := newService(3)
+		f.origin = stored
+		if a := serveFake(t, f).get(t, "/v1/symbols"); !strings.HasPrefix(a.body, want) {
+			t.Errorf("origin %q: %s", stored, a.body)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/cryptoboat/cryptoboat/internal/browsertest"
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -101,6 +103,34 @@ func TestBrowser(t *testing.T) {
 			t.Errorf("without a chart its place is %v pixels high", height)
 		}
 		browsertest.Screenshot(t, page.ctx, "without-scripts")
+	})
+
+	t.Run("simulated market", func(t *testing.T) {
+		simulated := dependencies
+		made := *dependencies.History.(*fakeHistory)
+		made.origin = history.Simulated
+		simulated.History = &made
+		for _, view := range []struct {
+			scheme string
+			width  int64
+		}{{"light", 1280}, {"dark", 1280}, {"light", 390}, {"dark", 390}} {
+			page := openPage(t, browser, simulated, "/BTCUSDT/15m", view.width, 844, emulation.SetEmulatedMedia().
+				WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: view.scheme}}))
+			if width := page.number(`document.documentElement.scrollWidth`); width > float64(view.width) {
+				t.Errorf("%+v: the page is %v pixels wide", view, width)
+			}
+			// Whole, in view without scrolling, and nothing lies on top of it.
+			page.poll(`(() => {
+				const badge = document.querySelector("header .simulated");
+				const { left, right, top, bottom } = badge.getBoundingClientRect();
+				return left >= 0 && right <= innerWidth && top >= 0 && bottom <= 200 &&
+					badge.contains(document.elementFromPoint((left + right) / 2, (top + bottom) / 2));
+			})()`)
+			if text := page.text("header .simulated"); !strings.HasPrefix(text, "Simulated market") {
+				t.Errorf("%+v: the badge says %q", view, text)
+			}
+			browsertest.Screenshot(t, page.ctx, fmt.Sprintf("simulated-%s-%d", view.scheme, view.width))
+		}
 	})
 
 	t.Run("phone", func(t *testing.T) {

@@ -26,6 +26,14 @@ type History interface {
 	// Candles returns at most limit candles whose open times lie in r, oldest
 	// first, as stored or rolled up from a finer stored interval.
 	Candles(ctx context.Context, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error)
+	// Origin says where the candles come from, "" where that is not known yet.
+	Origin(ctx context.Context) (history.Origin, error)
+}
+
+// Coins reads characteristics of coins.
+type Coins interface {
+	// Coins returns what is known of each coin as of the newest instant.
+	Coins(ctx context.Context) ([]market.Coin, error)
 }
 
 // Forecaster forecasts the close of the candle that is open at an instant. At
@@ -38,6 +46,7 @@ type Forecaster interface {
 // Dependencies is what the pages ask.
 type Dependencies struct {
 	History    History
+	Coins      Coins
 	Forecaster Forecaster
 	Now        func() time.Time // the clock that ages are told by
 	Log        *slog.Logger     // takes what a visitor must not see
@@ -76,8 +85,8 @@ func register(mux *http.ServeMux, dependencies Dependencies, files fs.FS) error 
 		return err
 	}
 	static.register(mux)
-	mux.HandleFunc("GET /{$}", d.withCatalogue(d.serveHome))
-	mux.HandleFunc("GET /{symbol}/{interval}", d.withCatalogue(d.serveMarket))
+	mux.HandleFunc("GET /{$}", d.withHoldings(d.serveHome))
+	mux.HandleFunc("GET /{symbol}/{interval}", d.withHoldings(d.serveMarket))
 	return nil
 }
 
@@ -104,31 +113,40 @@ func parsePage(name string, static assets) (*template.Template, error) {
 // pageTimeout bounds the work for one page.
 const pageTimeout = 10 * time.Second
 
-// withCatalogue bounds the work for one page and lists what is stored, which
-// every page shows.
-func (d *dashboard) withCatalogue(
-	serve func(w http.ResponseWriter, r *http.Request, stored history.Catalogue),
-) http.HandlerFunc {
+// holdings is what every page shows of the database.
+type holdings struct {
+	stored history.Catalogue
+	origin history.Origin
+}
+
+// withHoldings bounds the work for one page and looks up what every page shows.
+func (d *dashboard) withHoldings(serve func(w http.ResponseWriter, r *http.Request, h holdings)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)
-		stored, err := d.History.Catalogue(ctx)
-		if err != nil {
-			d.fail(w, r, nil, fmt.Errorf("listing the stored series: %w", err))
+		var h holdings
+		var err error
+		// First, so that a page on which the rest fails can tell it.
+		if h.origin, err = d.History.Origin(ctx); err != nil {
+			d.fail(w, r, h, fmt.Errorf("asking where the candles come from: %w", err))
 			return
 		}
-		serve(w, r, stored)
+		if h.stored, err = d.History.Catalogue(ctx); err != nil {
+			d.fail(w, r, h, fmt.Errorf("listing the stored series: %w", err))
+			return
+		}
+		serve(w, r, h)
 	}
 }
 
 // serveHome sends the visitor to the pair most of them come for, or else to the
 // first that is stored.
-func (d *dashboard) serveHome(w http.ResponseWriter, r *http.Request, stored history.Catalogue) {
-	http.Redirect(w, r, pagePath(home(stored)), http.StatusFound)
+func (d *dashboard) serveHome(w http.ResponseWriter, r *http.Request, h holdings) {
+	http.Redirect(w, r, pagePath(home(h.stored)), http.StatusFound)
 }
 
-func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request, stored history.Catalogue) {
+func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request, h holdings) {
 	series, err := seriesOf(r)
 	if err == nil && pagePath(series) != r.URL.Path {
 		http.Redirect(w, r, pagePath(series), http.StatusMovedPermanently)
@@ -136,10 +154,10 @@ func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request, stored h
 	}
 	var page *marketPage
 	if err == nil {
-		page, err = d.marketPage(r, requestID(w), stored, series)
+		page, err = d.marketPage(r, requestID(w), h, series)
 	}
 	if err != nil {
-		d.fail(w, r, stored, err)
+		d.fail(w, r, h, err)
 		return
 	}
 	d.render(w, r, http.StatusOK, d.market, page)
@@ -170,12 +188,12 @@ type failurePage struct {
 
 // fail answers with a page that says what went wrong. All that a visitor sends
 // is the address, so that invalid input is an address without a page.
-func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, stored history.Catalogue, err error) {
+func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, h holdings, err error) {
 	page := failurePage{Heading: "There is no such page", Message: sentence(market.ErrorMessage(err))}
 	status := http.StatusNotFound
 	switch market.ErrorCode(err) {
 	case market.Invalid, market.NotFound:
-		page.Empty = len(stored) == 0
+		page.Empty = len(h.stored) == 0
 		if page.Empty {
 			page.Heading = "No candles are stored yet"
 		}
@@ -192,7 +210,7 @@ func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, stored history.
 			page.Message = "The candles could not be read in time. " + page.Message
 		}
 	}
-	page.layout = newLayout(page.Heading, stored, market.Series{})
+	page.layout = newLayout(page.Heading, h, market.Series{})
 	d.render(w, r, status, d.failure, page)
 }
 

@@ -114,7 +114,7 @@ func TestMarketPageReadsWithoutScripts(t *testing.T) {
 		"HAR 109,264.51 0.0 108,969.50 to 109,559.52 108,851.49 to 109,692.28 50.0 %",
 		"Trained 2025-07-01 06:30 UTC", "Learnt from 2023-01-09 to 2025-06-30", "Rows 86,779, and 2,028 that could not be learnt from",
 		"At first the newest 2.5 days are in view; “All” shows 30 days.",
-		"Candles as imported.",
+		"Candles as delivered by the exchange.",
 		"measured on 2025-06-01 to 2025-06-30",
 		"Point skill against “price stays” +0.06 %", "Hit rate of the direction 52.1 %",
 		"Forest 3.412 80.3 % 41.2 90.4 % 57.9",
@@ -294,6 +294,36 @@ func TestFailedForecastLeavesTheCandles(t *testing.T) {
 	}
 }
 
+func TestSimulatedMarketSaysSoOnEveryPage(t *testing.T) {
+	const badge = "Simulated market : the offline exchange makes these prices up; nothing of this is traded anywhere."
+	for origin, simulated := range map[history.Origin]bool{history.Simulated: true, history.Real: false, "": false} {
+		dependencies := month()
+		stored := dependencies.History.(*fakeHistory)
+		stored.origin = origin
+		broken := Dependencies{Forecaster: noModel, History: &fakeHistory{origin: origin, err: errors.New("refused")}}
+		empty := Dependencies{Forecaster: noModel, History: &fakeHistory{origin: origin}}
+		for name, response := range map[string]*httptest.ResponseRecorder{
+			"market":  get(newHandler(t, dependencies), "/BTCUSDT/15m"),
+			"roll-up": get(newHandler(t, dependencies), "/ETHUSDT/1d"),
+			"no page": get(newHandler(t, dependencies), "/DOGEUSDT/15m"),
+			"broken":  get(newHandler(t, broken), "/BTCUSDT/15m"),
+			"empty":   get(newHandler(t, empty), "/BTCUSDT/15m"),
+		} {
+			body := response.Body.String()
+			header, _, _ := strings.Cut(body, "</header>")
+			if got := strings.Contains(readable(header), badge); got != simulated {
+				t.Errorf("origin %q, %s: the header has the badge: %t; it says:\n%s", origin, name, got, readable(header))
+			}
+			if got := strings.Contains(body, "(simulated) · CryptoBoat</title>"); got != simulated {
+				t.Errorf("origin %q, %s: the title says so: %t", origin, name, got)
+			}
+			if got := strings.Contains(strings.ToLower(body), "simulated"); got != simulated {
+				t.Errorf("origin %q, %s: the page speaks of a simulation: %t", origin, name, got)
+			}
+		}
+	}
+}
+
 func TestFailures(t *testing.T) {
 	broken := Dependencies{Forecaster: noModel,
 		History: &fakeHistory{err: errors.New("dial tcp 10.0.0.1:5432: refused")}}
@@ -301,6 +331,8 @@ func TestFailures(t *testing.T) {
 		History: &fakeHistory{err: market.Errorf(market.Unavailable, "The database is starting.")}}
 	stalled := Dependencies{Forecaster: noModel,
 		History: &fakeHistory{err: fmt.Errorf("reading from 10.0.0.1: %w", context.DeadlineExceeded)}}
+	unclaimed := Dependencies{Forecaster: noModel,
+		History: &fakeHistory{originErr: errors.New("dial tcp 10.0.0.1:5432: refused")}}
 	const cause = "The service’s log has its cause under ID test-request."
 	for name, test := range map[string]struct {
 		dependencies Dependencies
@@ -316,6 +348,7 @@ func TestFailures(t *testing.T) {
 		"empty database": {Dependencies{History: &fakeHistory{}, Forecaster: noModel}, "/BTCUSDT/15m", 404, "cryptoboat import PATH"},
 		"broken":         {broken, "/BTCUSDT/15m", 500, "The page could not be made " + cause},
 		"broken home":    {broken, "/", 500, "The page could not be made " + cause},
+		"no origin":      {unclaimed, "/BTCUSDT/15m", 500, "The page could not be made " + cause},
 		"stalled":        {stalled, "/BTCUSDT/15m", 503, "Not available at the moment The candles could not be read in time. " + cause},
 		"unavailable":    {busy, "/BTCUSDT/15m", 503, "The database is starting."},
 	} {
@@ -347,12 +380,16 @@ func TestForeignTextIsEscaped(t *testing.T) {
 	stored := dependencies.History.(*fakeHistory)
 	stored.stored = append(stored.stored, history.StoredSeries{
 		Series: market.Series{Symbol: hostile, Interval: market.Minute15}, First: midnight, Last: midnight})
+	dependencies.Coins = fakeCoins{coins: []market.Coin{{Ticker: "BTC", Name: hostile, AsOf: midnight}}}
+	named := only(bitcoin, candles)
+	named.Coins = dependencies.Coins
 	unnamed := only(bitcoin, candles)
 	unnamed.Forecaster = fakeForecaster{err: market.Errorf(market.Unavailable, "%s", hostile)}
 
 	for name, response := range map[string]*httptest.ResponseRecorder{
 		"names":   get(newHandler(t, dependencies), "/BTCUSDT/15m"),
 		"failure": get(newHandler(t, dependencies), "/DOGEUSDT/15m"),
+		"coin":    get(newHandler(t, named), "/BTCUSDT/15m"),
 		"error":   get(newHandler(t, unnamed), "/BTCUSDT/15m"),
 		"address": get(newHandler(t, dependencies), "/%3Cscript%3Ealert(1)%3C%2Fscript%3E/15m"),
 	} {

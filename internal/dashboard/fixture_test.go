@@ -60,7 +60,10 @@ func randomWalk(series market.Series, n int) []market.Candle {
 type fakeHistory struct {
 	candles map[market.Series][]market.Candle
 	stored  history.Catalogue
-	err     error
+	origin  history.Origin
+
+	err       error // what Catalogue returns
+	originErr error // what Origin returns
 }
 
 func newHistory(candles map[market.Series][]market.Candle) *fakeHistory {
@@ -87,6 +90,28 @@ func (h *fakeHistory) Candles(
 	}
 	return found, nil
 }
+
+func (h *fakeHistory) Origin(context.Context) (history.Origin, error) { return h.origin, h.originErr }
+
+// fakeCoins knows the same coins, or fails, whenever it is asked.
+type fakeCoins struct {
+	coins []market.Coin
+	err   error
+}
+
+func (c fakeCoins) Coins(context.Context) ([]market.Coin, error) { return c.coins, c.err }
+
+// bothCoins are the base assets of the fixtures' pairs, as of 20 minutes before
+// midnight.
+var bothCoins = fakeCoins{coins: []market.Coin{
+	{
+		ID: "bitcoin", Ticker: "BTC", Name: "Bitcoin", AsOf: midnight.Add(-20 * time.Minute),
+		MarketCap: market.Some(2130419876543.21), MarketCapRank: market.Some(int64(1)),
+		CirculatingSupply: market.Some(19885721.0), MaxSupply: market.Some(21e6),
+		AllTimeHigh: market.Some(111814.5), AllTimeHighAt: market.Some(time.Date(2025, time.May, 22, 18, 41, 28, 0, time.UTC)),
+	},
+	{ID: "ethereum", Ticker: "ETH", Name: "Ethereum", AsOf: midnight.Add(-20 * time.Minute), CirculatingSupply: market.Some(120718123.7)},
+}}
 
 // fakeForecaster answers every series with the same forecast or error.
 type fakeForecaster struct {
@@ -143,7 +168,7 @@ func forecastAfter(series market.Series, last market.Candle) forecast.Forecast {
 func month() Dependencies {
 	candles := map[market.Series][]market.Candle{bitcoin: randomWalk(bitcoin, 2880), ether: randomWalk(ether, 2880)}
 	last := candles[bitcoin][2879]
-	return Dependencies{History: newHistory(candles), Forecaster: fakeForecaster{forecast: forecastAfter(bitcoin, last)}}
+	return Dependencies{History: newHistory(candles), Coins: bothCoins, Forecaster: fakeForecaster{forecast: forecastAfter(bitcoin, last)}}
 }
 
 // builtFiles returns the static files, with something in the place of the chart
@@ -167,6 +192,9 @@ func newHandler(t testing.TB, dependencies Dependencies) http.Handler {
 	t.Helper()
 	if dependencies.Now == nil {
 		dependencies.Now = func() time.Time { return midnight.Add(5 * time.Minute) }
+	}
+	if dependencies.Coins == nil {
+		dependencies.Coins = fakeCoins{}
 	}
 	if dependencies.Log == nil {
 		dependencies.Log = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -9,7 +9,6 @@ import (
 
 	"github.com/cryptoboat/cryptoboat/charts"
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
-	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -33,6 +32,7 @@ type marketPage struct {
 	Decimals     int         // of prices
 	Newest       candleFacts
 	Facts        []fact
+	Coin         *coinFacts     // nil where nothing is known of the base asset
 	Forecast     *forecastFacts // nil where NoForecast says why
 	NoForecast   string
 	MayTrain     bool   // no model is there, and training one can work
@@ -63,10 +63,10 @@ func chartWindow(interval market.Interval, openTimes market.TimeRange) market.Ti
 }
 
 func (d *dashboard) marketPage(
-	r *http.Request, requestID string, stored history.Catalogue, series market.Series,
+	r *http.Request, requestID string, h holdings, series market.Series,
 ) (*marketPage, error) {
 	ctx := r.Context()
-	extent, err := stored.Extent(series)
+	extent, err := h.stored.Extent(series)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (d *dashboard) marketPage(
 	view := view{series: series, extent: extent, window: window, candles: candles, slots: slots,
 		decimals: decimals(candles), now: d.Now()}
 	page := &marketPage{
-		layout:       newLayout(series.String(), stored, series),
+		layout:       newLayout(series.String(), h, series),
 		Series:       series,
 		Heading:      view.heading(),
 		ChartLibrary: d.chartLibrary,
@@ -112,6 +112,7 @@ func (d *dashboard) marketPage(
 		Decimals:     view.decimals,
 		Newest:       view.newestFacts(),
 		Facts:        view.facts(),
+		Coin:         d.coinFacts(r, requestID, series.Symbol),
 		NoForecast:   noForecast,
 		MayTrain:     mayTrain,
 		Incomplete:   view.incomplete() > 0,

@@ -10,6 +10,7 @@ import (
 // layout is what the frame around every page shows.
 type layout struct {
 	Title     string
+	Simulated bool // the prices are made up
 	Symbols   []link
 	Intervals []link
 }
@@ -20,8 +21,9 @@ type link struct {
 }
 
 // newLayout links to what is stored; current is zero off the market pages.
-func newLayout(title string, stored history.Catalogue, current market.Series) layout {
-	l := layout{Title: title}
+func newLayout(title string, h holdings, current market.Series) layout {
+	l := layout{Title: title, Simulated: h.origin == history.Simulated}
+	stored := h.stored
 	for _, symbol := range stored.Symbols() {
 		target := home(stored)
 		if current.Interval != "" {

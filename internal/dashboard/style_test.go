@@ -27,6 +27,7 @@ func TestTextStandsOutFromItsSurface(t *testing.T) {
 		for text, surfaces := range map[string][]string{
 			"ink": {"page", "surface"}, "muted": {"page", "surface"}, "accent": {"page", "surface"},
 			"up": {"page"}, "down": {"page"}, "forecast": {"surface"}, "warning": {"warning-surface"},
+			"simulated": {"simulated-surface"},
 		} {
 			for _, surface := range surfaces {
 				if got := contrast(t, colours[text], colours[surface]); got < least {

@@ -58,6 +58,9 @@ type WriteResult struct {
 	// refresh would find nothing changed when run again, and the roll-ups
 	// would stay stale.
 	Touched market.TimeRange
+	// CorrectedOpenTimes are those of the corrected candles, oldest first, the
+	// first 20 of them.
+	CorrectedOpenTimes []time.Time
 }
 
 // RowError is a row of a file that is refused.

@@ -15,6 +15,7 @@ const (
 	Invalid     Code = "invalid"     // the caller can mend the input
 	NotFound    Code = "not_found"   // what was named does not exist
 	Conflict    Code = "conflict"    // it clashes with what is stored
+	Forbidden   Code = "forbidden"   // it is refused, and asking again will not help
 	Unavailable Code = "unavailable" // it cannot be answered now, later perhaps
 	Internal    Code = "internal"    // a fault of ours; the text is for logs only
 )

@@ -23,26 +23,32 @@ var candleColumns = []string{
 
 const uniqueViolation = "23505"
 
+// takeTurnsSQL makes writers of the series $1 wait for each other until their
+// transactions end. What they go by must be read by a later statement, which sees
+// what the one before has written.
+const takeTurnsSQL = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
+
+// mostCorrectedOpenTimes bounds history.WriteResult.CorrectedOpenTimes.
+const mostCorrectedOpenTimes = 20
+
 // WriteCandles implements history.CandleWriter. Writers of the same series wait
 // for each other.
 //
 // Candles go straight into the table as long as none of them is stored, which
 // is the case of a first import; where one is, they go through a staging table
-// that tells new from corrected. As long as a candle is the same, what is stored
-// of it is not replaced by an absent value: that a source does not publish a
-// column does not make it untrue.
+// that tells new from corrected.
 func (d *Database) WriteCandles(
 	ctx context.Context, series market.Series, open func() (history.CandleReader, error),
 ) (history.WriteResult, error) {
 	var result history.WriteResult
 	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, series.String())
-		if err != nil {
+		if _, err := tx.Exec(ctx, takeTurnsSQL, series.String()); err != nil {
 			return err
 		}
+		var err error
 		result, err = insertCandles(ctx, tx, series, open)
 		if pgError, ok := errors.AsType[*pgconn.PgError](err); ok && pgError.Code == uniqueViolation {
-			result, err = mergeCandles(ctx, tx, series, open)
+			result, err = stageCandles(ctx, tx, series, open)
 		}
 		return err
 	})
@@ -65,14 +71,9 @@ func insertCandles(
 	return history.WriteResult{New: copied.rows, Touched: copied.touched}, err
 }
 
-func mergeCandles(
+func stageCandles(
 	ctx context.Context, tx pgx.Tx, series market.Series, open func() (history.CandleReader, error),
 ) (history.WriteResult, error) {
-	// A file may reach over any number of candles in the columnstore.
-	_, err := tx.Exec(ctx, `SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0`)
-	if err != nil {
-		return history.WriteResult{}, err
-	}
 	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE staged_candles (LIKE candles) ON COMMIT DROP`); err != nil {
 		return history.WriteResult{}, err
 	}
@@ -83,50 +84,70 @@ func mergeCandles(
 	if _, err := tx.Exec(ctx, `ANALYZE staged_candles`); err != nil {
 		return history.WriteResult{}, err
 	}
-	// What a plain source does not publish stays known as long as the candle is
-	// the same; of a candle with another volume it would be untrue. The bounds are
-	// repeated as values here and below, which lets the planner leave out chunks.
-	_, err = tx.Exec(ctx, `
-		UPDATE staged_candles AS s SET
-			quote_volume = coalesce(s.quote_volume, c.quote_volume),
-			trades = coalesce(s.trades, c.trades),
-			taker_buy_volume = coalesce(s.taker_buy_volume, c.taker_buy_volume),
-			taker_buy_quote_volume = coalesce(s.taker_buy_quote_volume, c.taker_buy_quote_volume)
-		FROM candles AS c
-		WHERE c.symbol = $1 AND c.interval = $2 AND c.open_time = s.open_time
-		  AND c.open_time >= $3 AND c.open_time < $4 AND c.volume = s.volume
-		  AND (s.quote_volume IS NULL OR s.trades IS NULL OR s.taker_buy_volume IS NULL OR s.taker_buy_quote_volume IS NULL)`,
-		series.Symbol, series.Interval, copied.touched.Start, copied.touched.End)
-	if err != nil {
+	return mergeCandles(ctx, tx, series, copied.touched, copied.rows, `staged_candles`)
+}
+
+// mergeCandles stores the rows of a source, a FROM item, whose candles touch a
+// range, and tells new, corrected and unchanged ones apart.
+//
+// As long as a candle is the same, what is stored of it is not replaced by an
+// absent value: that a source does not publish a column does not make it untrue.
+// Of a candle with another volume it would be.
+func mergeCandles(
+	ctx context.Context, tx pgx.Tx, series market.Series, touched market.TimeRange, rows int64,
+	source string, arguments ...any,
+) (history.WriteResult, error) {
+	batch := &pgx.Batch{}
+	// The source may reach over any number of candles in the columnstore.
+	batch.Queue(`SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0`)
+	// Looking up one candle at a time in the columnstore unpacks a thousand for
+	// each.
+	batch.Queue(`SET LOCAL enable_nestloop = off`)
+	result := history.WriteResult{Touched: touched}
+	// What is unchanged is not written: it would be locked, or unpacked from the
+	// columnstore. The bounds are repeated as values, which lets the planner leave
+	// out chunks.
+	batch.Queue(`
+		WITH changed AS (
+			SELECT s.open_time, s.open, s.high, s.low, s.close, s.volume,
+			       v.quote_volume, v.trades, v.taker_buy_volume, v.taker_buy_quote_volume,
+			       c.open_time IS NOT NULL AS corrected
+			FROM `+source+` AS s
+			LEFT JOIN candles AS c ON c.symbol = $1 AND c.interval = $2 AND c.open_time = s.open_time
+				AND c.open_time >= $3 AND c.open_time < $4
+			CROSS JOIN LATERAL (SELECT
+				coalesce(s.quote_volume, CASE WHEN c.volume = s.volume THEN c.quote_volume END) AS quote_volume,
+				coalesce(s.trades, CASE WHEN c.volume = s.volume THEN c.trades END) AS trades,
+				coalesce(s.taker_buy_volume, CASE WHEN c.volume = s.volume THEN c.taker_buy_volume END) AS taker_buy_volume,
+				coalesce(s.taker_buy_quote_volume, CASE WHEN c.volume = s.volume THEN c.taker_buy_quote_volume END) AS taker_buy_quote_volume
+			) AS v
+			WHERE (c.open, c.high, c.low, c.close, c.volume,
+			       c.quote_volume, c.trades, c.taker_buy_volume, c.taker_buy_quote_volume)
+			      IS DISTINCT FROM
+			      (s.open, s.high, s.low, s.close, s.volume,
+			       v.quote_volume, v.trades, v.taker_buy_volume, v.taker_buy_quote_volume)
+		), written AS (
+			INSERT INTO candles
+			SELECT $1, $2, open_time, open, high, low, close, volume,
+			       quote_volume, trades, taker_buy_volume, taker_buy_quote_volume
+			FROM changed
+			ON CONFLICT (symbol, interval, open_time) DO UPDATE SET
+				open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+				volume = excluded.volume, quote_volume = excluded.quote_volume, trades = excluded.trades,
+				taker_buy_volume = excluded.taker_buy_volume, taker_buy_quote_volume = excluded.taker_buy_quote_volume
+		)
+		SELECT count(*) FILTER (WHERE NOT corrected), count(*) FILTER (WHERE corrected),
+		       array(SELECT open_time FROM changed WHERE corrected ORDER BY open_time LIMIT $5)
+		FROM changed`,
+		append([]any{series.Symbol, series.Interval, touched.Start, touched.End, mostCorrectedOpenTimes}, arguments...)...,
+	).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&result.New, &result.Corrected, &result.CorrectedOpenTimes)
+	})
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return history.WriteResult{}, err
 	}
-	corrected, err := tx.Exec(ctx, `
-		UPDATE candles AS c SET
-			open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume,
-			quote_volume = s.quote_volume, trades = s.trades,
-			taker_buy_volume = s.taker_buy_volume, taker_buy_quote_volume = s.taker_buy_quote_volume
-		FROM staged_candles AS s
-		WHERE c.symbol = $1 AND c.interval = $2 AND c.open_time = s.open_time
-		  AND c.open_time >= $3 AND c.open_time < $4
-		  AND (c.open, c.high, c.low, c.close, c.volume,
-		       c.quote_volume, c.trades, c.taker_buy_volume, c.taker_buy_quote_volume)
-		      IS DISTINCT FROM
-		      (s.open, s.high, s.low, s.close, s.volume,
-		       s.quote_volume, s.trades, s.taker_buy_volume, s.taker_buy_quote_volume)`,
-		series.Symbol, series.Interval, copied.touched.Start, copied.touched.End)
-	if err != nil {
-		return history.WriteResult{}, err
-	}
-	added, err := tx.Exec(ctx, `INSERT INTO candles SELECT * FROM staged_candles ON CONFLICT DO NOTHING`)
-	if err != nil {
-		return history.WriteResult{}, err
-	}
-	return history.WriteResult{
-		New:       added.RowsAffected(),
-		Corrected: corrected.RowsAffected(),
-		Unchanged: copied.rows - added.RowsAffected() - corrected.RowsAffected(),
-		Touched:   copied.touched,
-	}, nil
+	result.Unchanged = rows - result.New - result.Corrected
+	return result, nil
 }
 
 func copyCandles(
@@ -231,6 +252,21 @@ func (d *Database) Candles(
 			candles = mergeByCover(series.Interval, candles, rolledUp, limit)
 		}
 		lacking = lackingRanges(series.Interval, candles, r, limit)
+	}
+	return candles, nil
+}
+
+// StoredCandles returns the candles of a series that open in the range as they
+// were delivered, oldest first, at most limit of them.
+func (d *Database) StoredCandles(
+	ctx context.Context, series market.Series, r market.TimeRange, limit int,
+) ([]market.Candle, error) {
+	if r.Empty() || limit <= 0 {
+		return nil, nil
+	}
+	candles, err := d.nativeCandles(ctx, series, r, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read stored candles of %s: %w", series, err)
 	}
 	return candles, nil
 }

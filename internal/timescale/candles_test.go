@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -92,7 +93,7 @@ func TestCandlesComeBackAsTheyWereWritten(t *testing.T) {
 
 	result := write(t, d, btc15m, candles)
 	want := history.WriteResult{New: 3000, Touched: market.TimeRange{Start: newYear, End: newYear.Add(3000 * 15 * time.Minute)}}
-	if result != want {
+	if !reflect.DeepEqual(result, want) {
 		t.Errorf("first write: %+v, want %+v", result, want)
 	}
 	if got := read(t, d, btc15m, forever, 5000); !slices.Equal(got, candles) {

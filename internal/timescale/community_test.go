@@ -9,12 +9,15 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
@@ -152,10 +155,13 @@ func TestCommunityEdition(t *testing.T) {
 		{"a refresh brings just the touched buckets up to date", testRefresh},
 		{"the tail is real-time", testRealTimeTail},
 		{"the rows are those of the Apache edition", testSameRows},
+		{"a refresh of what has not changed is cheap", testRefreshUnchanged},
+		{"gaps are those of the Apache edition", testSameGaps},
+		{"pages are stored over the columnstore", testPagesOverColumnstore},
 		{"old candles move to the columnstore and can be corrected there", testColumnstore},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			execute(t, d, `DELETE FROM candles`)
+			execute(t, d, `DELETE FROM candles; DELETE FROM empty_ranges; DELETE FROM listings`)
 			if err := d.RefreshRollUps(t.Context(), market.Series{Symbol: "X", Interval: market.Minute1}, days(-400, 400)); err != nil {
 				t.Fatal(err)
 			}
@@ -276,6 +282,127 @@ func testSameRows(t *testing.T, d *timescale.Database) {
 		if errA != nil || errB != nil || fmt.Sprint(a) != fmt.Sprint(b) || len(a) == 0 {
 			t.Errorf("%s reads as %d candles (%v), on Apache as %d (%v)", series, len(a), errA, len(b), errB)
 		}
+	}
+}
+
+// testRefreshUnchanged refreshes a long range again, as a run does that asks for
+// what it has.
+func testRefreshUnchanged(t *testing.T, d *timescale.Database) {
+	const candles = 4 * 365 * 24
+	hours := market.Series{Symbol: "BTCUSDT", Interval: market.Hour1}
+	insert(t, d, hours, newYear, candles)
+	touched := market.TimeRange{Start: newYear, End: newYear.Add(candles * time.Hour)}
+	timed := func() time.Duration {
+		start := time.Now()
+		refresh(t, d, hours, touched)
+		return time.Since(start)
+	}
+	// What a refresh rewrites has another version afterwards.
+	versions := func() string {
+		var all []string
+		for _, relation := range ask[string](t, d, `
+			SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)
+			FROM timescaledb_information.continuous_aggregates ORDER BY view_name`) {
+			all = append(all, ask[string](t, d, `SELECT md5(coalesce(string_agg(c::text, ' ' ORDER BY c::text), '')) FROM (SELECT tableoid, ctid, xmin FROM `+relation+`) AS c`)[0])
+		}
+		return strings.Join(all, " ")
+	}
+	first := timed()
+	before := versions()
+	second := timed()
+	if after := versions(); after != before {
+		t.Error("a refresh rewrote what had not changed")
+	}
+	t.Logf("%d candles: the first refresh took %s, the second %s", candles, first.Round(time.Millisecond), second.Round(time.Millisecond))
+	if second > first/4 {
+		t.Errorf("the second refresh took %s, the first %s", second, first)
+	}
+	execute(t, d, `UPDATE candles SET high = 500 WHERE open_time = $1`, newYear)
+	refresh(t, d, hours, touched)
+	if versions() == before {
+		t.Error("a refresh rewrote nothing after a change")
+	}
+}
+
+func testSameGaps(t *testing.T, d *timescale.Database) {
+	testFloors(t, d)
+	apache := timescaletest.Open(t)
+	minute := func(k int) time.Time { return newYear.Add(time.Duration(k) * time.Minute) }
+	window := market.TimeRange{Start: newYear.AddDate(0, 0, -3), End: newYear.AddDate(0, 0, 30)}
+	var gaps [2][]history.Gap
+	for k, database := range []*timescale.Database{d, apache} {
+		insert(t, database, btc15m, newYear, 20*96)
+		execute(t, database, `UPDATE candles SET open_time = open_time + INTERVAL '1 minute' WHERE open_time = $1`, minute(15))
+		if err := database.SetListed(t.Context(), "BTCUSDT", newYear.AddDate(0, 0, -1)); err != nil {
+			t.Fatal(err)
+		}
+		for occasion := range 3 {
+			writePage(t, database, btc15m, history.Page{
+				Asked: market.TimeRange{Start: minute(45), End: minute(60)}, Asking: newYear.AddDate(0, 0, occasion),
+			})
+		}
+		var err error
+		if gaps[k], err = database.Gaps(t.Context(), btc15m, window); err != nil {
+			t.Fatal(err)
+		}
+		if n := ask[int64](t, database, `SELECT pending FROM coverage`)[0]; n < 100 {
+			t.Errorf("the view knows of %d pending candles", n)
+		}
+	}
+	if len(gaps[0]) < 100 || !reflect.DeepEqual(gaps[0], gaps[1]) {
+		t.Errorf("the gaps are %+v,\non Apache %+v", gaps[0], gaps[1])
+	}
+}
+
+// testPagesOverColumnstore asks again for candles that have moved to the
+// columnstore, some of which are new and some corrected.
+func testPagesOverColumnstore(t *testing.T, d *timescale.Database) {
+	candles := walk(market.Minute15, newYear, 5000)
+	stored := slices.DeleteFunc(slices.Clone(candles), func(c market.Candle) bool { return c.OpenTime.Unix()/900%97 == 0 })
+	write(t, d, btc15m, stored)
+	for _, chunk := range ask[string](t, d, `SELECT show_chunks('candles')::text`) {
+		execute(t, d, `CALL convert_to_columnstore($1::text::regclass, if_not_columnstore => true)`, chunk)
+	}
+	unpacked := func() (rows int64) {
+		for _, chunk := range ask[string](t, d, `SELECT show_chunks('candles')::text`) {
+			rows += ask[int64](t, d, `SELECT count(*) FROM ONLY `+chunk)[0]
+		}
+		return rows
+	}
+	for page := range slices.Chunk(stored, history.PageLimit) {
+		if result := writePage(t, d, btc15m, pageOf(btc15m, page)); result.Unchanged != int64(len(page)) {
+			t.Errorf("the same page: %+v", result)
+		}
+	}
+	if rows := unpacked(); rows != 0 {
+		t.Errorf("pages of what is stored unpacked %d candles", rows)
+	}
+	candles[100].High *= 2
+	candles[101].Trades = market.Optional[int64]{}
+	var total history.WriteResult
+	for page := range slices.Chunk(candles, history.PageLimit) {
+		result := writePage(t, d, btc15m, pageOf(btc15m, page))
+		total.New += result.New
+		total.Corrected += result.Corrected
+		refresh(t, d, btc15m, result.Touched)
+	}
+	if unpacked() == 0 {
+		t.Error("a correction unpacked nothing, so that the test above tells nothing")
+	}
+	if int(total.New) != len(candles)-len(stored) || total.Corrected != 1 {
+		t.Errorf("in all %+v, want %d new and one corrected", total, len(candles)-len(stored))
+	}
+	candles[101].Trades = stored[slices.IndexFunc(stored, func(c market.Candle) bool { return c.OpenTime.Equal(candles[101].OpenTime) })].Trades
+	if got, err := d.StoredCandles(t.Context(), btc15m, forever, 6000); err != nil || !slices.Equal(got, candles) {
+		t.Errorf("%d candles are stored, %v; want %d", len(got), err, len(candles))
+	}
+	if gaps, err := d.Gaps(t.Context(), btc15m, pageOf(btc15m, candles).Asked); err != nil || len(gaps) != 0 {
+		t.Errorf("gaps are left: %+v, %v", gaps, err)
+	}
+	// A page of news alone beside what is packed.
+	more := walk(market.Minute15, candles[4999].OpenTime.Add(15*time.Minute), 1000)
+	if result := writePage(t, d, btc15m, pageOf(btc15m, more)); result.New != 1000 {
+		t.Errorf("new candles behind the columnstore: %+v", result)
 	}
 }
 

@@ -23,15 +23,18 @@ type Database struct {
 	pool *pgxpool.Pool
 }
 
+// errUnreadableURL stands for what the parser says, which may quote the URL, and
+// with it the password.
+var errUnreadableURL = market.Errorf(market.Invalid,
+	"the database URL cannot be read: give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+
 // Open connects to the database at url (postgres://…) and checks that it is a
 // TimescaleDB this service can use, which it refuses with an Unavailable error
 // that says how to get one. The error never holds the password.
 func Open(ctx context.Context, url string) (*Database, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// The parser's text may quote the URL, and with it the password.
-		return nil, market.Errorf(market.Invalid,
-			"the database URL cannot be read: give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+		return nil, errUnreadableURL
 	}
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	config.ConnConfig.RuntimeParams["application_name"] = "cryptoboat"

@@ -75,3 +75,23 @@ func TestOldReleasesAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// People read the tables in psql: each of them, and each column, says what it is.
+func TestEverythingInTheSchemaIsDescribed(t *testing.T) {
+	d := timescaletest.Open(t)
+	silent := ask[string](t, d, `
+		SELECT c.relname || coalesce('.' || a.attname, '')
+		FROM pg_class AS c
+		LEFT JOIN LATERAL (
+			SELECT attname, attnum FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+			UNION ALL SELECT NULL, 0) AS a ON true
+		WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND c.relname <> 'schema_migrations'
+		  AND (CASE a.attnum WHEN 0 THEN obj_description(c.oid, 'pg_class') ELSE col_description(c.oid, a.attnum) END) IS NULL
+		UNION ALL
+		SELECT p.oid::regprocedure::text FROM pg_proc AS p
+		WHERE p.pronamespace = 'public'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL
+		  AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND classid = 'pg_proc'::regclass AND deptype = 'e')`)
+	if len(silent) > 0 {
+		t.Errorf("without a COMMENT: %s", strings.Join(silent, ", "))
+	}
+}

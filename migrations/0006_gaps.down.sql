@@ -1,0 +1,10 @@
+DROP VIEW coverage;
+DROP VIEW coverage_gaps;
+DROP VIEW stored_series;
+DROP FUNCTION candle_gaps;
+DROP FUNCTION candle_places;
+DROP FUNCTION candle_next;
+DROP FUNCTION candle_floor;
+DROP FUNCTION candle_length;
+DROP TABLE empty_ranges;
+DROP TABLE listings;
