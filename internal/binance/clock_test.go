@@ -1,0 +1,206 @@
+package binance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// measured is a fake of the exchange's time: an offset to the bubble's clock.
+type measured struct {
+	offset  time.Duration
+	latency time.Duration
+	err     error
+	times   int
+}
+
+func (m *measured) measure(ctx context.Context) (time.Time, error) {
+	m.times++
+	showed := time.Now().Add(m.offset)
+	select {
+	case <-time.After(m.latency):
+		return showed, m.err
+	case <-ctx.Done():
+		return time.Time{}, ctx.Err()
+	}
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// checkClock asserts what now returns as a distance to the exchange's true time.
+func checkClock(t *testing.T, c *clock, m *measured, want time.Duration) {
+	t.Helper()
+	now, err := c.now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := now.Sub(time.Now().Add(m.offset)); got != want {
+		t.Errorf("now is %s from the exchange's, want %s", got, want)
+	}
+}
+
+func TestTheClockIsALowerBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &measured{offset: -17 * time.Minute, latency: 400 * time.Millisecond}
+		c := newClock(m.measure, quiet)
+		if _, known := c.estimate(); known {
+			t.Error("the time is known before it was asked for")
+		}
+		checkClock(t, c, m, -settleTime-m.latency)
+		time.Sleep(59 * time.Minute)
+		checkClock(t, c, m, -settleTime-m.latency)
+		if estimate, known := c.estimate(); !known || time.Now().Add(m.offset).Sub(estimate) != m.latency {
+			t.Errorf("estimate %s, known %v", estimate, known)
+		}
+		if m.times != 1 {
+			t.Errorf("asked %d times within an hour", m.times)
+		}
+		time.Sleep(time.Minute)
+		m.latency = 100 * time.Millisecond
+		checkClock(t, c, m, -settleTime-m.latency)
+		if m.times != 2 {
+			t.Errorf("asked %d times after an hour", m.times)
+		}
+	})
+}
+
+func TestTheClockNeverGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &measured{}
+		c := newClock(m.measure, quiet)
+		before, err := c.now(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(measuredEvery)
+		m.offset = -2 * measuredEvery
+		after, err := c.now(t.Context())
+		if err != nil || !after.Equal(before) {
+			t.Errorf("%s, then %s, %v", before, after, err)
+		}
+	})
+}
+
+// A machine that slept, or whose clock was set, shows in the distance of its two
+// clocks.
+func TestTheClockIsMeasuredAnewAfterAStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &measured{}
+		c := newClock(m.measure, quiet)
+		for k, step := range []time.Duration{0, time.Second, -time.Second, 1001 * time.Millisecond, -time.Hour} {
+			m.times = 0
+			c.measured.wall = c.measured.wall.Add(step)
+			checkClock(t, c, m, -settleTime)
+			if want := k == 0 || step.Abs() > clockStep; want != (m.times == 1) {
+				t.Errorf("after a step of %s it was measured %d times", step, m.times)
+			}
+			c.measured.wall = c.measured.received.Round(0)
+		}
+	})
+}
+
+func TestAnOldMeasurementServesForADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		m := &measured{}
+		c := newClock(m.measure, slog.New(slog.NewTextHandler(&log, nil)))
+		checkClock(t, c, m, -settleTime)
+		m.err = errors.New("no line")
+		time.Sleep(measuredEvery)
+		checkClock(t, c, m, -settleTime)
+		checkClock(t, c, m, -settleTime)
+		if m.times != 2 || strings.Count(log.String(), "no line") != 1 {
+			t.Errorf("asked %d times, logged %s", m.times, log.String())
+		}
+		time.Sleep(remeasurePause)
+		m.latency = remeasureTimeout + time.Second // nor is it worth waiting for
+		started := time.Now()
+		checkClock(t, c, m, -settleTime)
+		if waited := time.Since(started); waited != remeasureTimeout || m.times != 3 {
+			t.Errorf("waited %s, asked %d times", waited, m.times)
+		}
+		m.latency = 0
+		time.Sleep(usableFor)
+		if _, err := c.now(t.Context()); !errors.Is(err, m.err) {
+			t.Errorf("after a day: %v", err)
+		}
+		m.err = nil
+		checkClock(t, c, m, -settleTime)
+	})
+}
+
+// Just before a measurement is a day old, a failed attempt does not prolong it;
+// and a day that the machine slept through counts.
+func TestAMeasurementOfADayIsNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &measured{}
+		c := newClock(m.measure, quiet)
+		checkClock(t, c, m, -settleTime)
+		m.err = errors.New("no line")
+		time.Sleep(usableFor - remeasurePause/2)
+		checkClock(t, c, m, -settleTime)
+		time.Sleep(remeasurePause / 2)
+		if _, err := c.now(t.Context()); !errors.Is(err, m.err) {
+			t.Errorf("after a day: %v", err)
+		}
+
+		m.err = nil
+		c = newClock(m.measure, quiet)
+		checkClock(t, c, m, -settleTime)
+		m.err = errors.New("no line")
+		c.measured.wall = c.measured.wall.Add(-usableFor)
+		if _, err := c.now(t.Context()); !errors.Is(err, m.err) {
+			t.Errorf("after a day's sleep: %v", err)
+		}
+	})
+}
+
+func TestManyMeasureOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &measured{latency: time.Second}
+		c := newClock(m.measure, quiet)
+		var asking sync.WaitGroup
+		for range 10 {
+			asking.Go(func() { checkClock(t, c, m, -settleTime-m.latency) })
+		}
+		asking.Wait()
+		if m.times != 1 {
+			t.Errorf("asked %d times", m.times)
+		}
+	})
+}
+
+func TestWaitingForAMeasurementEndsWithTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &measured{latency: time.Minute}
+		c := newClock(m.measure, quiet)
+		var measuring sync.WaitGroup
+		measuring.Go(func() { checkClock(t, c, m, -settleTime-m.latency) })
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.now(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		measuring.Wait()
+	})
+}
+
+func TestATimeThatIsNoneIsRefused(t *testing.T) {
+	for _, body := range []string{
+		"null", "[]", "{}", "<html>", `{"serverTime":"1704067200000"}`, `{"serverTime":null}`, `{"serverTime":-1}`,
+		`{"serverTime":1704067200}`, `{"serverTime":1704067200000000}`, `{"serverTime":1e400}`,
+	} {
+		e := newExchange(t, nil)
+		e.time = answering(200, body)
+		if now, err := e.client(t).Now(t.Context()); err == nil || !strings.Contains(fmt.Sprint(err), "malformed") {
+			t.Errorf("%s: %s, %v", body, now, err)
+		}
+	}
+}

@@ -1,0 +1,393 @@
+package binance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// meter is an exchange that does nothing but count, within the bubble of a
+// synctest, of which the clock is the exchange's.
+type meter struct {
+	t       *testing.T
+	limit   weightLimit
+	latency func() (there, back time.Duration)
+	others  func() int                             // weight that others used in the window so far
+	refuse  func() (status int, retryAfter string) // status 0 answers 200
+	behind  time.Duration                          // by how much the governor's idea of the exchange's time is too early
+
+	mu       sync.Mutex
+	window   time.Time
+	used     int // by us
+	most     int // of used and others in any window
+	total    int
+	flying   int
+	mostSent int // requests at once
+	sent     []time.Time
+	paths    []string
+	paused   time.Time // until when, as the refusals that have arrived said
+}
+
+func newMeter(t *testing.T, limit weightLimit) *meter {
+	return &meter{
+		t: t, limit: limit,
+		latency: func() (time.Duration, time.Duration) { return 20 * time.Millisecond, 20 * time.Millisecond },
+		others:  func() int { return 0 },
+		refuse:  func() (int, string) { return 0, "" },
+	}
+}
+
+func (m *meter) clock() (time.Time, bool) { return time.Now().Add(-m.behind), true }
+
+// governor returns a governor of the meter that knows the limit.
+func (m *meter) governor(pauses PauseStore) *governor {
+	g := newGovernor(m, pauses, m.clock, quiet)
+	g.setLimit(m.limit)
+	return g
+}
+
+func (m *meter) RoundTrip(request *http.Request) (*http.Response, error) {
+	weight, err := weightOf(request.URL)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	m.sent = append(m.sent, time.Now())
+	m.paths = append(m.paths, request.URL.String())
+	if now := time.Now(); now.Before(m.paused) {
+		m.t.Errorf("sent at %s, in the pause until %s", now, m.paused)
+	}
+	m.flying++
+	m.mostSent = max(m.mostSent, m.flying)
+	there, back := m.latency()
+	m.mu.Unlock()
+	time.Sleep(there)
+
+	m.mu.Lock()
+	if window := time.Now().Truncate(m.limit.window); !window.Equal(m.window) {
+		m.window, m.used = window, 0
+	}
+	m.used += weight
+	m.total += weight
+	used := m.used + m.others()
+	m.most = max(m.most, used)
+	status, retryAfter := m.refuse()
+	m.mu.Unlock()
+	time.Sleep(back)
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.flying--
+	response := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}
+	response.Header.Set(m.limit.header, strconv.Itoa(used))
+	if status != 0 {
+		response.StatusCode = status
+		response.Header.Set("Retry-After", retryAfter)
+		seconds, _ := strconv.Atoi(retryAfter)
+		if until := time.Now().Add(min(time.Duration(seconds)*time.Second, maxPause)); until.After(m.paused) {
+			m.paused = until
+		}
+	}
+	return response, nil
+}
+
+func (m *meter) inFlight() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.flying
+}
+
+func ask(ctx context.Context, g *governor, path string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://exchange/api/v3/"+path, nil)
+	if err != nil {
+		return err
+	}
+	_, err = g.RoundTrip(request)
+	return err
+}
+
+var (
+	tenSeconds = weightLimit{weight: 1000, window: 10 * time.Second, header: usedWeightHeader(10, "S")}
+	paths      = []string{"klines", "time", "ping", "exchangeInfo", "ticker/price", "ticker/price?symbol=BTCUSDT"}
+)
+
+// TestTheLimitIsNeverPassed sends random requests of many callers over slow and
+// fast lines, some of which give up, with a wrong idea of where the exchange's
+// windows begin.
+func TestTheLimitIsNeverPassed(t *testing.T) {
+	for range 40 {
+		callerCount, slowest, refuseEvery := 1+rand.IntN(60), 1+rand.N(2*time.Second), rand.IntN(3)*200
+		t.Run(fmt.Sprintf("%d callers, %s, 429 in %d", callerCount, slowest.Round(time.Millisecond), refuseEvery), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMeter(t, tenSeconds)
+				m.behind = rand.N(m.limit.window)
+				m.latency = func() (time.Duration, time.Duration) { return rand.N(slowest), rand.N(slowest) }
+				m.refuse = func() (int, string) {
+					if refuseEvery > 0 && rand.IntN(refuseEvery) == 0 {
+						return http.StatusTooManyRequests, strconv.Itoa(1 + rand.IntN(30))
+					}
+					return 0, ""
+				}
+				g := m.governor(nil)
+				time.Sleep(rand.N(10 * time.Second)) // anywhere in the exchange's window
+				started := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+				defer cancel()
+				var callers sync.WaitGroup
+				for range callerCount {
+					callers.Go(func() {
+						for ctx.Err() == nil {
+							one, stop := context.WithTimeout(ctx, rand.N(time.Minute))
+							_ = ask(one, g, paths[rand.IntN(len(paths))])
+							stop()
+							if rand.IntN(10) == 0 {
+								time.Sleep(rand.N(5 * time.Second))
+							}
+						}
+					})
+				}
+				callers.Wait()
+				if allowed := m.limit.weight / share; m.most > allowed {
+					t.Errorf("%d used in a window, at most %d is right", m.most, allowed)
+				}
+				if g.inFlight != 0 {
+					t.Errorf("%d in flight at the end", g.inFlight)
+				}
+				t.Logf("%d weight in %s, at most %d in a window", m.total, time.Since(started), m.most)
+			})
+		})
+	}
+}
+
+// A governor that allows too little would pass every other test.
+func TestTheHalfIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(t, tenSeconds)
+		g := m.governor(nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		var callers sync.WaitGroup
+		for range 4 {
+			callers.Go(func() {
+				for ask(ctx, g, "klines") == nil {
+				}
+			})
+		}
+		callers.Wait()
+		if want := 60 * m.limit.weight / share; m.total < want*98/100 {
+			t.Errorf("%d weight in ten minutes, %d was allowed", m.total, want)
+		}
+	})
+}
+
+// Others behind the same address use weight too: all together stay within the
+// half, and only until the exchange's window ends.
+func TestOthersAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(t, tenSeconds)
+		begin := time.Now().Truncate(m.limit.window).Add(m.limit.window)
+		time.Sleep(time.Until(begin.Add(7 * time.Second)))
+		m.others = func() int {
+			if time.Now().Before(begin.Add(m.limit.window)) {
+				return 450
+			}
+			return 0
+		}
+		g := m.governor(nil)
+		var callers sync.WaitGroup
+		for range 30 {
+			callers.Go(func() {
+				if err := ask(t.Context(), g, "ticker/price"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		callers.Wait()
+		if m.most > m.limit.weight/share {
+			t.Errorf("%d used in a window", m.most)
+		}
+		sentLate := 0
+		for _, sent := range m.sent {
+			if !sent.Before(begin.Add(m.limit.window)) {
+				sentLate++
+			}
+		}
+		if sentLate != 18 || time.Since(begin) > m.limit.window+time.Second {
+			t.Errorf("%d of 30 waited for the next window, until %s after the beginning of the first", sentLate, time.Since(begin))
+		}
+	})
+}
+
+func TestOneAtATimeWhileNothingIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(t, tenSeconds)
+		g := m.governor(nil)
+		burst := func() {
+			var callers sync.WaitGroup
+			for range 10 {
+				callers.Go(func() { _ = ask(t.Context(), g, "klines") })
+			}
+			synctest.Wait()
+			if flying := m.inFlight(); flying != 1 {
+				t.Errorf("%d requests are in flight before the first answer", flying)
+			}
+			callers.Wait()
+			if m.mostSent < 9 {
+				t.Errorf("at most %d requests at once after it", m.mostSent)
+			}
+		}
+		burst()
+		refusals := []int{http.StatusTooManyRequests}
+		m.refuse = func() (status int, _ string) {
+			if len(refusals) > 0 {
+				status, refusals = refusals[0], refusals[1:]
+			}
+			return status, "5"
+		}
+		_ = ask(t.Context(), g, "ping")
+		m.mostSent = 0
+		time.Sleep(6 * time.Second)
+		burst()
+	})
+}
+
+// What was read of the windows that were assumed says nothing of the real ones.
+func TestALimitOfOtherWindows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(t, usualLimit)
+		m.others = func() int { return 3000 }
+		g := m.governor(nil)
+		started := time.Now()
+		if err := ask(t.Context(), g, "exchangeInfo"); err != nil {
+			t.Fatal(err)
+		}
+		m.limit, m.others = tenSeconds, func() int { return 0 }
+		g.setLimit(tenSeconds)
+		var callers sync.WaitGroup
+		for range 2 {
+			callers.Go(func() {
+				if err := ask(t.Context(), g, "klines"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if flying := m.inFlight(); flying != 1 {
+			t.Errorf("%d requests are in flight before the first answer of the new windows", flying)
+		}
+		callers.Wait()
+		if waited := time.Since(started); waited > time.Second {
+			t.Errorf("waited %s", waited)
+		}
+	})
+}
+
+func TestRequestsAreSentInTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(t, weightLimit{weight: 40, window: 10 * time.Second, header: usedWeightHeader(10, "S")})
+		g := m.governor(nil)
+		var callers sync.WaitGroup
+		var want []string
+		for k := range 60 {
+			path := fmt.Sprintf("klines?k=%d", k)
+			if k%7 == 0 {
+				path = fmt.Sprintf("exchangeInfo?k=%d", k) // a heavy one is not overtaken
+			}
+			want = append(want, "http://exchange/api/v3/"+path)
+			callers.Go(func() {
+				if err := ask(t.Context(), g, path); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		callers.Wait()
+		if !slices.Equal(m.paths, want) {
+			t.Errorf("sent %q", m.paths)
+		}
+	})
+}
+
+func TestARequestOfUnknownWeightIsNotSent(t *testing.T) {
+	m := newMeter(t, tenSeconds)
+	if err := ask(t.Context(), m.governor(nil), "order"); err == nil || len(m.sent) != 0 {
+		t.Errorf("error %v, %d requests sent", err, len(m.sent))
+	}
+}
+
+// A request that fails may have been counted.
+func TestFailedRequestsCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		g := newGovernor(roundTripper(func(*http.Request) (*http.Response, error) {
+			sent++
+			return nil, errors.New("broken line")
+		}), nil, func() (time.Time, bool) { return time.Time{}, false }, quiet)
+		ctx, cancel := context.WithTimeout(t.Context(), 59*time.Second)
+		defer cancel()
+		for {
+			err := ask(ctx, g, "exchangeInfo")
+			if errors.Is(err, context.DeadlineExceeded) {
+				break
+			}
+			if market.ErrorCode(err) != market.Unavailable || !strings.Contains(err.Error(), "broken line") {
+				t.Fatal(err)
+			}
+		}
+		if want := usualLimit.weight / share / exchangeInfoWeight; sent != want {
+			t.Errorf("%d requests were sent, want %d", sent, want)
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+
+// BenchmarkGovernor measures what the governor adds to a request, alone and
+// with others beside it.
+func BenchmarkGovernor(b *testing.B) {
+	response := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}
+	response.Header.Set(usualLimit.header, "1")
+	newIdle := func() (*governor, *http.Request) {
+		g := newGovernor(roundTripper(func(*http.Request) (*http.Response, error) { return response, nil }),
+			nil, func() (time.Time, bool) { return time.Now(), true }, quiet)
+		g.setLimit(weightLimit{weight: 1e15, window: time.Millisecond, header: usualLimit.header})
+		request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "http://exchange/api/v3/klines?symbol=BTCUSDT", nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return g, request
+	}
+	b.Run("alone", func(b *testing.B) {
+		g, request := newIdle()
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := g.RoundTrip(request); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("beside others", func(b *testing.B) {
+		g, request := newIdle()
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := g.RoundTrip(request); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	})
+}
