@@ -13,8 +13,12 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
 .PHONY: demo
-demo: ## Import DATA, train, and serve on http://localhost:8080 (make demo DATA=../shared/data)
-	@scripts/demo "$(DATA)" "$(LISTEN)"
+demo: ## See it all offline, on a simulated market, at http://localhost:8080; DATA=FOLDER plays real archive files
+	@scripts/start $(if $(DATA),archive "$(LISTEN)" "$(DATA)",simulated "$(LISTEN)")
+
+.PHONY: run
+run: ## Fetch every candle from the exchange, train, and serve on http://localhost:8080
+	@scripts/start exchange "$(LISTEN)"
 
 .PHONY: build
 build: assets ## Build bin/cryptoboat

@@ -26,11 +26,16 @@ type command struct {
 var commands = []command{
 	{"migrate", "up|down|status", "make, remove or look at the database's schema", runMigrate},
 	{"import", "PATH...", "store candles from archive folders, zips and CSV files", runImport},
-	{"coverage", "[SYMBOL...]", "list what is stored and what is missing", runCoverage},
+	{"backfill", "[SYMBOL...]", "fetch every candle since the listing from the exchange", runBackfill},
+	{"repair", "[SYMBOL...]", "fetch what is missing of the stored series", runRepair},
+	{"reconcile", "[SYMBOL...]", "compare stored candles with the exchange's", runReconcile},
+	{"coverage", "[SYMBOL...]", "list what is stored and what is missing, and why", runCoverage},
+	{"coins", "[ID...]", "fetch and show characteristics of coins", runCoins},
 	{"train", "[SYMBOL...]", "train a forecasting model", runTrain},
 	{"evaluate", "[SYMBOL...]", "measure forecasts walk-forward against baselines", runEvaluate},
 	{"predict", "[SYMBOL...]", "forecast where the open candle closes", runPredict},
 	{"serve", "", "serve the pages and the API", runServe},
+	{"simulate", "", "be an exchange, for trials without a network", runSimulate},
 	{"openapi", "", "print the OpenAPI document", runOpenAPI},
 }
 
