@@ -119,6 +119,7 @@ func everyFault() simulator.Script {
 	add(simulator.Rule{Fault: simulator.Blocked, Every: 211, Count: 2})
 	add(simulator.Rule{Fault: simulator.WrongJSON, On: simulator.ExchangeInfo, Nth: 5, Every: 20, Count: 3})
 	add(simulator.Rule{Fault: simulator.ServerError, Status: 500, On: simulator.Time, Nth: 7, Every: 20, Count: 3})
+	add(simulator.Rule{Fault: simulator.Blocked, On: simulator.Time, Nth: 13, Count: 1})
 	add(simulator.Rule{Fault: simulator.ClockSkew, On: simulator.Time, Nth: 20, Count: 1, Shift: 11 * time.Minute})
 	add(simulator.Rule{Fault: simulator.ClockSkew, On: simulator.Time, Nth: 60, Count: 1, Shift: 90 * time.Second})
 	return script
@@ -133,7 +134,7 @@ const backfillKills = 100
 func TestAKilledBackfillFromAFailingExchangeIsTheTruth(t *testing.T) {
 	listed := history.FirstListing
 	clock := listed.AddDate(7, 0, 0).Add(7*time.Minute + 20*time.Second)
-	limit := simulator.RateLimit{Weight: 3000, Window: 10 * time.Second}
+	limit := simulator.RateLimit{Weight: 5000, Window: 10 * time.Second}
 	exchange := openOfflineExchange(t, clock, limit)
 	if err := exchange.SetScript(everyFault()); err != nil {
 		t.Fatal(err)
@@ -203,7 +204,11 @@ func TestAKilledBackfillFromAFailingExchangeIsTheTruth(t *testing.T) {
 	t.Logf("%d kills, %d requests, fullest window %d of %d, %d answered 429, %d answered 418, %d violations",
 		killed, meter.Exchange.Requests, meter.Exchange.FullestWindow.Weight, limit.Weight,
 		meter.Exchange.TooManyRequests, meter.Exchange.Banned, meter.Exchange.Violations)
-	if meter.Exchange.Violations > 0 || meter.Exchange.FullestWindow.Weight > limit.Weight/2 {
+	// Half, and what processes spend when they start, before they can know what
+	// those before them have spent.
+	const starting = 21
+	allowed := limit.Weight/2 + starting*backfillKills/5
+	if meter.Exchange.Violations > 0 || meter.Exchange.FullestWindow.Weight > allowed {
 		t.Error("the exchange's limits were passed")
 	}
 }

@@ -27,7 +27,7 @@ func runSimulate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 	if flags.NArg() > 0 {
 		return fmt.Errorf("%q is one word too many; %w", flags.Arg(0), errUsage)
 	}
-	source, err := simulatedMarket(ctx, *archive, *weeks, *seed)
+	source, err := simulatedMarket(ctx, e, *archive, *weeks, *seed)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func runSimulate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 	return server.Serve(ctx, listener)
 }
 
-func simulatedMarket(ctx context.Context, archive string, weeks int, seed uint64) (simulator.Source, error) {
+func simulatedMarket(ctx context.Context, e environment, archive string, weeks int, seed uint64) (simulator.Source, error) {
 	if archive == "" {
 		return simulator.NewGenerated(simulator.GeneratedConfig{Seed: seed}), nil
 	}
@@ -59,7 +59,16 @@ func simulatedMarket(ctx context.Context, archive string, weeks int, seed uint64
 	if err != nil {
 		return nil, err
 	}
-	return simulator.NewRecorded(ctx, files, time.Now(), weeks)
+	recorded, err := simulator.NewRecorded(ctx, files, time.Now(), weeks)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(e.errors, "The recording is shifted by %d weeks; -weeks %d gives the same market another day.\n",
+		recorded.Weeks(), recorded.Weeks())
+	for _, series := range recorded.LeftOut() {
+		fmt.Fprintf(e.errors, "%s is not played: its grid does not move by weeks.\n", series)
+	}
+	return recorded, nil
 }
 
 func readScript(path string) (simulator.Script, error) {

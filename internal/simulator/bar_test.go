@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"math/big"
+	"math/bits"
 	"strconv"
 	"testing"
 
@@ -39,5 +40,20 @@ func TestUnitsPrintAsTheExchangeDoes(t *testing.T) {
 		if got := strconv.FormatFloat(whole(units), 'f', 8, 64); got != want {
 			t.Errorf("%d units are %s, want %s", units, got, want)
 		}
+	}
+}
+
+// TestSumsJustAboveHalfwayRoundUp adds a unit to what lies halfway between two
+// values of a float64, which goes to the even one.
+func TestSumsJustAboveHalfwayRoundUp(t *testing.T) {
+	const even, odd = 1 << 54, 1<<54 + 4 // neighbours
+	var s sum
+	s.high, s.low = bits.Mul64(even+2, unit)
+	if got := s.whole(); got != even {
+		t.Errorf("halfway is %v, want %v", got, float64(even))
+	}
+	s.add(1)
+	if got := s.whole(); got != odd {
+		t.Errorf("just above halfway is %v, want %v", got, float64(odd))
 	}
 }

@@ -1,9 +1,9 @@
 package simulator
 
 import (
+	"cmp"
 	"iter"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,7 +33,7 @@ type GeneratedConfig struct {
 type Generated struct {
 	pairs    []Pair
 	bySymbol map[market.Symbol]*generatedPair
-	room     sync.Pool // of *day
+	room     sync.Pool // of *workspace
 	minutes  *recent[pairDay, []bar]
 	quarters *recent[pairDay, []bar]
 }
@@ -62,7 +62,7 @@ func NewGenerated(config GeneratedConfig) *Generated {
 	g := &Generated{
 		pairs:    pairs,
 		bySymbol: map[market.Symbol]*generatedPair{},
-		room:     sync.Pool{New: func() any { return new(day) }},
+		room:     sync.Pool{New: func() any { return new(workspace) }},
 		minutes:  newRecent[pairDay, []bar](keptMinutes),
 		quarters: newRecent[pairDay, []bar](keptQuarters),
 	}
@@ -73,7 +73,7 @@ func NewGenerated(config GeneratedConfig) *Generated {
 		}
 		g.bySymbol[pairs[k].Symbol] = newGeneratedPair(climate, pairs[k])
 	}
-	slices.SortFunc(pairs, func(a, b Pair) int { return strings.Compare(string(a.Symbol), string(b.Symbol)) })
+	slices.SortFunc(pairs, func(a, b Pair) int { return cmp.Compare(a.Symbol, b.Symbol) })
 	return g
 }
 
@@ -112,7 +112,7 @@ func (g *Generated) OpenCandle(series market.Series, at time.Time) (market.Candl
 	if pair == nil || at.Before(pair.Listed) || !at.Before(generatedEnd) {
 		return market.Candle{}, false
 	}
-	instant := at.UnixMilli()
+	now := at.UnixMilli()
 	thisMinute := market.Minute1.Floor(at).UnixMilli()
 	thisQuarter := market.Minute15.Floor(at).UnixMilli()
 	open := series.Interval.Floor(at).UnixMilli()
@@ -128,7 +128,7 @@ func (g *Generated) OpenCandle(series market.Series, at time.Time) (market.Candl
 			}
 		}
 		for b := range g.minuteBars(pair, thisMinute, thisMinute+minuteLength) {
-			state := openBar(b, generatedGrain, pair.pathSeed, instant-thisMinute, minuteLength)
+			state := openBar(b, generatedGrain, pair.pathSeed, now-thisMinute, minuteLength)
 			if !yield(&state) {
 				return
 			}
@@ -150,13 +150,13 @@ func generatedCandle(interval market.Interval, t *total) market.Candle {
 
 // minuteBars yields the bars of minutes that open in [from, to).
 func (g *Generated) minuteBars(pair *generatedPair, from, to int64) iter.Seq[*bar] {
-	return barsOfDays(from, to, func(number int) []bar {
-		key := pairDay{pair, number}
+	return barsOfDays(from, to, func(day int) []bar {
+		key := pairDay{pair, day}
 		bars, ok := g.minutes.get(key)
 		if !ok {
-			room := g.room.Get().(*day)
+			room := g.room.Get().(*workspace)
 			defer g.room.Put(room)
-			bars = slices.Clone(room.fill(pair, number))
+			bars = slices.Clone(room.fill(pair, day))
 			g.minutes.put(key, bars)
 		}
 		return bars
@@ -166,14 +166,14 @@ func (g *Generated) minuteBars(pair *generatedPair, from, to int64) iter.Seq[*ba
 // quarterBars yields the bars of quarters of an hour that open in [from, to); one
 // that follows an outage may open off the grid.
 func (g *Generated) quarterBars(pair *generatedPair, from, to int64) iter.Seq[*bar] {
-	return barsOfDays(from, to, func(number int) []bar {
-		key := pairDay{pair, number}
+	return barsOfDays(from, to, func(day int) []bar {
+		key := pairDay{pair, day}
 		bars, ok := g.quarters.get(key)
 		if !ok {
-			room := g.room.Get().(*day)
+			room := g.room.Get().(*workspace)
 			defer g.room.Put(room)
 			bars = make([]bar, 0, quartersOfDay)
-			for t := range aggregate(market.Minute15, pointers(room.fill(pair, number))) {
+			for t := range aggregate(market.Minute15, pointers(room.fill(pair, day))) {
 				b := t.bar()
 				b.openTime = t.firstOpenTime
 				bars = append(bars, b)
@@ -186,7 +186,7 @@ func (g *Generated) quarterBars(pair *generatedPair, from, to int64) iter.Seq[*b
 
 // barsOfDays yields the bars that open in [from, to) of those that ofDay returns
 // for each day.
-func barsOfDays(from, to int64, ofDay func(number int) []bar) iter.Seq[*bar] {
+func barsOfDays(from, to int64, ofDay func(day int) []bar) iter.Seq[*bar] {
 	return func(yield func(*bar) bool) {
 		first := generatedStart.UnixMilli()
 		for number := int(max(from-first, 0) / dayLength); number < generatedDays; number++ {

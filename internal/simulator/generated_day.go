@@ -153,47 +153,47 @@ func (c *climate) fillShocks(minutes *[minutesOfDay]float64, seed uint64, day in
 	}
 }
 
-// day is the room that making a day takes.
-type day struct {
+// workspace is the room that making a day takes.
+type workspace struct {
 	common, own [minutesOfDay]float64 // shocks
 	bars        [minutesOfDay]bar
 }
 
 // fill makes the minutes of a day: the bars of those in which the pair is
-// traded. They are d's, good until it is filled again.
+// traded. They are the workspace's, good until it is filled again.
 //
 // The returns have the volatility of their quarter of an hour and are then
 // shifted, each in proportion to its variance, so that they lead from the day's
 // first price to the next day's. That leaves no trace in them: a Brownian bridge
 // to an end that is normally distributed is a Brownian motion.
-func (d *day) fill(p *generatedPair, number int) []bar {
-	weather, levels := p.weather(number), p.levels()
-	p.climate.fillShocks(&d.common, p.climate.minuteSeed, number)
-	p.climate.fillShocks(&d.own, p.minuteSeed, number)
+func (s *workspace) fill(p *generatedPair, day int) []bar {
+	quarters, levels := p.weather(day), p.levels()
+	p.climate.fillShocks(&s.common, p.climate.minuteSeed, day)
+	p.climate.fillShocks(&s.own, p.minuteSeed, day)
 	ownShare := math.Sqrt(1 - float64(p.common*p.common))
 	var sum, variance float64
 	for m := range minutesOfDay {
-		w := &weather[m/quarter]
-		d.own[m] = float64(w.volatility * (float64(p.common*d.common[m]) + float64(ownShare*d.own[m])))
-		sum += d.own[m]
+		w := &quarters[m/quarter]
+		s.own[m] = float64(w.volatility * (float64(p.common*s.common[m]) + float64(ownShare*s.own[m])))
+		sum += s.own[m]
 		variance += w.variance
 	}
-	drift := (levels[number+1] - levels[number] - sum) / variance
+	drift := (levels[day+1] - levels[day] - sum) / variance
 
-	random := stream(p.detailSeed, int64(number))
-	start := generatedStart.UnixMilli() + int64(number)*dayLength
+	random := stream(p.detailSeed, int64(day))
+	start := generatedStart.UnixMilli() + int64(day)*dayLength
 	idle := outagesOn(start, start+dayLength)
-	base := p.price * 100 * exp(levels[number])
-	level, price := 0.0, p.cents(number)
-	bars := d.bars[:0]
+	base := p.price * 100 * exp(levels[day])
+	level, price := 0.0, p.cents(day)
+	bars := s.bars[:0]
 	for m := range minutesOfDay {
-		w := &weather[m/quarter]
-		move := d.own[m] + float64(drift*w.variance)
+		w := &quarters[m/quarter]
+		move := s.own[m] + float64(drift*w.variance)
 		level += move
 		open := price
 		price = max(1, int64(float64(base*exp(level))+0.5))
 		if m == minutesOfDay-1 {
-			price = p.cents(number + 1)
+			price = p.cents(day + 1)
 		}
 		bits := random.Uint64() // also where nothing is traded: an outage changes no other minute
 		openTime := start + int64(m)*minuteLength

@@ -27,7 +27,7 @@ func openBar(b *bar, g grain, seed uint64, elapsed, length int64) bar {
 	now := min(elapsed/size, steps-1)
 	const stations = 4 // open, high, low, close
 	if steps < stations || now == steps-1 {
-		return *b
+		return *b // exactly: shares of amounts are rounded
 	}
 
 	random := stream(seed, b.openTime)

@@ -57,6 +57,18 @@ func TestPathsVisitTheWholeBar(t *testing.T) {
 	})
 }
 
+// TestPathsEndWithEveryUnit takes amounts that a float64 cannot hold.
+func TestPathsEndWithEveryUnit(t *testing.T) {
+	const amount = 1<<60 + 1
+	b := bar{open: 2, high: 4, low: 1, close: 3, volume: amount, quoteVolume: amount, takerBuyVolume: amount, takerBuyQuoteVolume: amount, trades: 1}
+	if last := openBar(&b, grain{price: 1, volume: 1}, 1, 59_999, 60_000); last != b {
+		t.Errorf("%+v ends as %+v", b, last)
+	}
+	if early := openBar(&b, grain{price: 1, volume: 1}, 1, 58_999, 60_000); early.volume >= amount {
+		t.Errorf("%+v is whole too early", early)
+	}
+}
+
 // TestPathsMoveLikePrices looks at a minute second by second: it must neither
 // stand still nor jump from end to end.
 func TestPathsMoveLikePrices(t *testing.T) {

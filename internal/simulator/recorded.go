@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -18,7 +19,7 @@ import (
 //
 // Candles of a recorded interval are the recorded ones, open times off the grid
 // included. Those of any other are made of the recorded interval that divides it
-// and covers the most time, the finest where several do; there are none of an
+// and covers the most time, of equals the finest; there are none of an
 // interval that no recorded one divides. A candle that is open takes its way
 // within one that was recorded, so that candles of two recorded intervals agree
 // where they close, not before. It is a Source.
@@ -93,7 +94,7 @@ func NewRecorded(ctx context.Context, files []history.CandleFile, now time.Time,
 			}
 		}
 	}
-	slices.SortFunc(r.pairs, func(a, b Pair) int { return strings.Compare(string(a.Symbol), string(b.Symbol)) })
+	slices.SortFunc(r.pairs, func(a, b Pair) int { return cmp.Compare(a.Symbol, b.Symbol) })
 	return r, nil
 }
 

@@ -47,7 +47,7 @@ func readRecordings(ctx context.Context, files []history.CandleFile) (recordings
 		recorded.finish()
 	}
 	slices.SortFunc(recordings, func(a, b *recording) int {
-		return cmp.Or(strings.Compare(string(a.series.Symbol), string(b.series.Symbol)),
+		return cmp.Or(cmp.Compare(a.series.Symbol, b.series.Symbol),
 			cmp.Compare(a.series.Interval.Length(), b.series.Interval.Length()))
 	})
 	return recordings, leftOut, nil
