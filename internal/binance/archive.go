@@ -1,5 +1,6 @@
-// Package binance adapts Binance's public data to the service: the archive
-// files that it publishes for download.
+// Package binance adapts Binance to the service: candles over REST within the
+// exchange's limits, its clock, its live streams, and the archive files
+// that it publishes for download.
 package binance
 
 import (

@@ -149,8 +149,10 @@ func TestCandlesAreExactlyWhatTheirPartsAre(t *testing.T) {
 			takerBuyQuoteVolume.add(part.TakerBuyQuoteVolume.Value)
 			mustBePossible(t, part)
 		}
-		want.Volume, want.QuoteVolume.Value = volume.nearest(), quoteVolume.nearest()
-		want.TakerBuyVolume.Value, want.TakerBuyQuoteVolume.Value = takerBuyVolume.nearest(), takerBuyQuoteVolume.nearest()
+		got := candles[0]
+		want.Volume, want.QuoteVolume.Value = volume.nearest(got.Volume), quoteVolume.nearest(got.QuoteVolume.Value)
+		want.TakerBuyVolume.Value = takerBuyVolume.nearest(got.TakerBuyVolume.Value)
+		want.TakerBuyQuoteVolume.Value = takerBuyQuoteVolume.nearest(got.TakerBuyQuoteVolume.Value)
 		if candles[0] != want {
 			t.Fatalf("%s of %s at %s is %+v, its parts are %+v", intervals[1], intervals[0], open, candles[0], want)
 		}
@@ -159,7 +161,10 @@ func TestCandlesAreExactlyWhatTheirPartsAre(t *testing.T) {
 }
 
 // decimalSum adds up values as they are printed.
-type decimalSum struct{ sum big.Rat }
+type decimalSum struct {
+	sum      big.Rat
+	rounding float64 // that the parts may have gone through before they were printed
+}
 
 func (d *decimalSum) add(value float64) {
 	var printed big.Rat
@@ -167,10 +172,20 @@ func (d *decimalSum) add(value float64) {
 		panic("a float64 that does not print")
 	}
 	d.sum.Add(&d.sum, &printed)
+	// Beyond 2⁵³ units of 10⁻⁸ a float64 no longer holds each of them.
+	const exactBelow = (1 << 53) / 1e8
+	if value > exactBelow {
+		d.rounding += (math.Nextafter(value, math.Inf(1)) - value) / 2
+	}
 }
 
-func (d *decimalSum) nearest() float64 {
+// nearest returns the float64 nearest to the sum, or the one that was got where
+// the parts were rounded and it is as near as that leaves open.
+func (d *decimalSum) nearest(got float64) float64 {
 	nearest, _ := d.sum.Float64()
+	if d.rounding > 0 && math.Abs(got-nearest) <= d.rounding+(math.Nextafter(nearest, math.Inf(1))-nearest) {
+		return got
+	}
 	return nearest
 }
 
