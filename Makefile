@@ -49,11 +49,11 @@ TESTFLAGS ?=
 
 .PHONY: test
 test: assets test-tools up ## Run every test on a real database
-	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test -count=1 $(TESTFLAGS) $(PACKAGES)
+	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test -count=1 -timeout 15m $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: test-race
 test-race: assets test-tools up
-	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test -count=1 -race $(TESTFLAGS) $(PACKAGES)
+	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" go test -count=1 -race -timeout 15m $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: test-tools
 test-tools:

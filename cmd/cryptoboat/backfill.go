@@ -26,12 +26,8 @@ func runBackfill(ctx context.Context, e environment, flags *flag.FlagSet, argume
 		return err
 	}
 	return fill(ctx, e, options, func(history.Catalogue) ([]history.BackfillRequest, error) {
-		symbols := options.symbols
-		if len(symbols) == 0 {
-			symbols = defaultSymbols
-		}
 		var requests []history.BackfillRequest
-		for _, symbol := range symbols {
+		for _, symbol := range options.orDefault() {
 			requests = append(requests, options.request(market.Series{Symbol: symbol, Interval: *options.interval}, *from))
 		}
 		return requests, nil
@@ -40,7 +36,7 @@ func runBackfill(ctx context.Context, e environment, flags *flag.FlagSet, argume
 
 func runRepair(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	options := addFillFlags(flags, "")
-	from := addTimeFlag(flags, "from", time.Time{}, "first instant to look at (default the oldest stored candle)")
+	from := addTimeFlag(flags, "from", time.Time{}, "first instant to look at (default the listing)")
 	if err := options.parse(flags, arguments); err != nil {
 		return err
 	}
@@ -51,11 +47,7 @@ func runRepair(ctx context.Context, e environment, flags *flag.FlagSet, argument
 				*options.interval != "" && s.Interval != *options.interval {
 				continue
 			}
-			start := s.First
-			if !from.IsZero() {
-				start = *from
-			}
-			requests = append(requests, options.request(s.Series, start))
+			requests = append(requests, options.request(s.Series, *from))
 		}
 		if len(requests) == 0 {
 			return nil, market.Errorf(market.NotFound, "no such candles are stored, so there is nothing to repair: cryptoboat backfill fetches them")
@@ -66,7 +58,7 @@ func runRepair(ctx context.Context, e environment, flags *flag.FlagSet, argument
 
 // fillOptions are what backfill and repair have in common.
 type fillOptions struct {
-	symbols  []market.Symbol // empty for the default
+	*symbolOptions
 	interval *market.Interval
 	to       *time.Time
 	recheck  *bool
@@ -74,35 +66,12 @@ type fillOptions struct {
 }
 
 func addFillFlags(flags *flag.FlagSet, interval market.Interval) *fillOptions {
-	o := &fillOptions{}
-	flags.Func("symbol", "a pair such as BTCUSDT; may be given several times, or as arguments", func(name string) error {
-		return o.addSymbol(name)
-	})
+	o := &fillOptions{symbolOptions: addSymbolFlag(flags)}
 	o.interval = addIntervalFlag(flags, interval)
 	o.to = addTimeFlag(flags, "to", time.Time{}, "first instant no longer wanted (default now)")
 	o.recheck = flags.Bool("recheck", false, "ask again for what the exchange is known not to have")
 	o.dryRun = flags.Bool("dry-run", false, "only say what would be asked")
 	return o
-}
-
-func (o *fillOptions) addSymbol(name string) error {
-	symbol, err := market.ParseSymbol(name)
-	if err == nil && !slices.Contains(o.symbols, symbol) {
-		o.symbols = append(o.symbols, symbol)
-	}
-	return err
-}
-
-func (o *fillOptions) parse(flags *flag.FlagSet, arguments []string) error {
-	if err := parse(flags, arguments); err != nil {
-		return err
-	}
-	for _, name := range flags.Args() {
-		if err := o.addSymbol(name); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (o *fillOptions) request(series market.Series, from time.Time) history.BackfillRequest {
@@ -134,23 +103,26 @@ func fill(
 		return err
 	}
 	var store history.Store = database
+	claim := database.ClaimOrigin
 	if *options.dryRun {
-		store = unchanged{database}
-	} else if err := claimDatabase(ctx, database, exchange); err != nil {
-		return err
+		store, claim = unchanged{database}, database.CheckOrigin
 	}
-	backfiller := history.NewBackfiller(exchange, store, slog.New(slog.NewTextHandler(e.errors, nil)))
+	log := slog.New(slog.NewTextHandler(e.errors, nil))
+	if err := introducePatiently(ctx, log, exchange, claim); err != nil {
+		return sayingWhen(err)
+	}
+	backfiller := history.NewBackfiller(exchange, store, log)
 	plans := make([]history.BackfillPlan, len(requests))
 	for k, request := range requests {
 		if plans[k], err = backfiller.Plan(ctx, request); err != nil {
-			return fmt.Errorf("plan %s: %w", request.Series, err)
+			return sayingWhen(fmt.Errorf("plan %s: %w", request.Series, err))
 		}
 	}
 	printPlans(e, plans, exchange)
 	if *options.dryRun {
 		return nil
 	}
-	return runPlans(ctx, e, backfiller, plans)
+	return sayingWhen(runPlans(ctx, e, backfiller, plans))
 }
 
 // unchanged is a store in which planning leaves no trace.
@@ -204,6 +176,7 @@ func runPlans(ctx context.Context, e environment, backfiller *history.Backfiller
 					for _, n := range done {
 						total += n
 					}
+					bar.label = fmt.Sprintf("backfill, now %s of %s", plans[k].Series, progress.Page.Start.Format(time.DateOnly))
 					bar.show(int64(total))
 				})
 				mutex.Lock()
@@ -224,15 +197,23 @@ func runPlans(ctx context.Context, e environment, backfiller *history.Backfiller
 }
 
 func printBackfillReport(e environment, series market.Series, r history.BackfillReport) {
-	fmt.Fprintf(e.out, "%s: %d candles new, %d unchanged, %d corrected", series, r.New, r.Unchanged, r.Corrected)
+	fmt.Fprintf(e.out, "%s: %d candles new, %d unchanged, %d corrected, in %s",
+		series, r.New, r.Unchanged, r.Corrected, r.Duration.Round(10*time.Millisecond))
 	if r.StayedEmpty > 0 {
 		fmt.Fprintf(e.out, "; the exchange has none at %d places", r.StayedEmpty)
 	}
 	if r.Retries > 0 {
 		fmt.Fprintf(e.out, "; %d attempts were repeated", r.Retries)
 	}
-	if r.Unfinished > 0 {
-		fmt.Fprintf(e.out, "; %d pages not finished: run it again", r.Unfinished)
+	if r.SetAside > 0 {
+		fmt.Fprintf(e.out, "; %d pages set aside: the exchange gives no usable answer for them", r.SetAside)
+	}
+	if left := r.Unfinished - r.SetAside; left > 0 {
+		fmt.Fprintf(e.out, "; %d pages not finished: run it again", left)
 	}
 	fmt.Fprintln(e.out)
+	if r.StayPending > 0 {
+		fmt.Fprintf(e.out, "%s: %d places stay pending: the exchange had none; run cryptoboat repair in ten minutes or more\n",
+			series, r.StayPending)
+	}
 }

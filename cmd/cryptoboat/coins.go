@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -24,6 +25,11 @@ func runCoins(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 	ids := defaultCoins
 	if flags.NArg() > 0 {
 		ids = flags.Args()
+	}
+	for _, id := range ids {
+		if strings.HasPrefix(id, "-") {
+			return fmt.Errorf("%s comes too late: flags go before ids; %w", id, errUsage)
+		}
 	}
 	database, err := openDatabase(ctx, e)
 	if err != nil {

@@ -12,10 +12,15 @@ import (
 )
 
 func runCoverage(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
-	longest := flags.Int("gaps", 10, "list at most so many gaps of a series, the newest ones; -1 for all")
+	options := addSymbolFlag(flags)
+	longest := flags.Int("gaps", 10, "show at most so many gaps of a series, the newest ones; -1 for all")
 	from := addTimeFlag(flags, "from", history.FirstListing, "first instant to look at")
 	to := addTimeFlag(flags, "to", time.Time{}, "first instant no longer looked at (default now)")
-	if err := parse(flags, arguments); err != nil {
+	if err := options.parse(flags, arguments); err != nil {
+		return err
+	}
+	window, err := coverageWindow(*from, *to, time.Now().UTC())
+	if err != nil {
 		return err
 	}
 	database, err := openDatabase(ctx, e)
@@ -23,16 +28,8 @@ func runCoverage(ctx context.Context, e environment, flags *flag.FlagSet, argume
 		return err
 	}
 	defer database.Close()
-	window := market.TimeRange{Start: *from, End: *to}
-	if window.End.IsZero() {
-		window.End = time.Now().UTC()
-	}
-	var symbols []market.Symbol
-	if flags.NArg() > 0 {
-		if symbols, err = parseSymbols(flags.Args()); err != nil {
-			return err
-		}
-	} else {
+	symbols := options.symbols
+	if len(symbols) == 0 {
 		stored, err := database.Catalogue(ctx)
 		if err != nil {
 			return err
@@ -53,6 +50,20 @@ func runCoverage(ctx context.Context, e environment, flags *flag.FlagSet, argume
 	return nil
 }
 
+// coverageWindow returns the range to look at, as the API takes it: what has not
+// happened yet is not missing.
+func coverageWindow(from, to, now time.Time) (market.TimeRange, error) {
+	window := market.TimeRange{Start: from, End: to}
+	if to.IsZero() || to.After(now) {
+		window.End = now
+	}
+	if window.Empty() {
+		return window, market.Errorf(market.Invalid,
+			"there is nothing to look at from %s on: -from must lie before -to, and before now", from.Format(time.RFC3339))
+	}
+	return window, nil
+}
+
 func printCoverage(e environment, coverage []history.Coverage, longest int) {
 	table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SYMBOL\tINTERVAL\tFIRST\tLAST\tROWS\tPENDING\tCONFIRMED EMPTY\tOFF GRID\tNOT LISTED")
@@ -69,7 +80,7 @@ func printCoverage(e environment, coverage []history.Coverage, longest int) {
 	for _, c := range coverage {
 		gaps := c.Gaps
 		if longest >= 0 && len(gaps) > longest {
-			fmt.Fprintf(e.out, "%s: %d older gaps are not listed, -gaps -1 lists all\n", c.Series, len(gaps)-longest)
+			fmt.Fprintf(e.out, "%s: %d older gaps are not shown, -gaps -1 shows all\n", c.Series, len(gaps)-longest)
 			gaps = gaps[len(gaps)-longest:]
 		}
 		for _, gap := range gaps {

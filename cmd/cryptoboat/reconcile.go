@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,16 +15,13 @@ import (
 )
 
 func runReconcile(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
+	options := addSymbolFlag(flags)
 	interval := addIntervalFlag(flags, market.Minute15)
 	from := addTimeFlag(flags, "from", time.Time{}, "first instant to compare (default the listing)")
 	to := addTimeFlag(flags, "to", time.Time{}, "first instant no longer compared (default now)")
 	mend := flags.Bool("mend", false, "store what is missing or different as the exchange has it")
-	most := flags.Int("differences", 20, "list at most so many differences of a series; -1 for all")
-	if err := parse(flags, arguments); err != nil {
-		return err
-	}
-	symbols, err := parseSymbols(flags.Args())
-	if err != nil {
+	most := flags.Int("differences", 20, "show at most so many differences of a series; -1 for all")
+	if err := options.parse(flags, arguments); err != nil {
 		return err
 	}
 	database, err := openDatabase(ctx, e)
@@ -36,33 +33,56 @@ func runReconcile(ctx context.Context, e environment, flags *flag.FlagSet, argum
 	if err != nil {
 		return err
 	}
+	log := slog.New(slog.NewTextHandler(e.errors, nil))
 	// Even where nothing is written: it makes no sense to compare real candles
 	// with simulated ones.
-	if err := claimDatabase(ctx, database, exchange); err != nil {
-		return err
+	if err := introducePatiently(ctx, log, exchange, database.ClaimOrigin); err != nil {
+		return sayingWhen(err)
 	}
-	backfiller := history.NewBackfiller(exchange, database, slog.New(slog.NewTextHandler(e.errors, nil)))
-	for _, symbol := range slices.Compact(symbols) {
-		request := history.ReconcileRequest{
+	backfiller := history.NewBackfiller(exchange, database, log)
+	var failed error
+	for _, symbol := range options.orDefault() {
+		err := reconcile(ctx, e, backfiller, database, *most, history.ReconcileRequest{
 			Series: market.Series{Symbol: symbol, Interval: *interval},
 			Wanted: market.TimeRange{Start: *from, End: *to},
 			Mend:   *mend,
-		}
-		listed := 0
-		report, err := backfiller.Reconcile(ctx, database, request, func(d history.Difference) {
-			if listed++; *most < 0 || listed <= *most {
-				printDifference(e.out, request.Series, d)
-			}
 		})
-		if more := listed - *most; *most >= 0 && more > 0 {
-			fmt.Fprintf(e.out, "%s: %d more differences are not listed, -differences -1 lists all\n", request.Series, more)
-		}
-		printReconciliation(e.out, request, report)
-		if err != nil {
-			return err
+		failed = errors.Join(failed, err)
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return sayingWhen(failed)
+}
+
+// reconcile compares one series and shows most differences at most, all of them
+// where most is negative.
+func reconcile(
+	ctx context.Context, e environment, backfiller *history.Backfiller, stored history.StoredCandles,
+	most int, request history.ReconcileRequest,
+) error {
+	bar := newProgress(e.errors, "reconciliation of "+request.Series.String(), 0, "pages")
+	differences := 0
+	report, err := backfiller.Reconcile(ctx, stored, request, func(d history.Difference) {
+		if differences++; most < 0 || differences <= most {
+			bar.clear()
+			printDifference(e.out, request.Series, d)
+		}
+	}, func(r history.ReconcileReport) {
+		bar.total = int64(r.Pages + r.Unfinished)
+		bar.show(int64(r.Pages))
+	})
+	bar.clear()
+	if more := differences - most; most >= 0 && more > 0 {
+		fmt.Fprintf(e.out, "%s: %d more differences are not shown, -differences -1 shows all\n", request.Series, more)
+	}
+	switch {
+	case !report.Compared.Empty():
+		printReconciliation(e.out, request, report)
+	case err == nil:
+		fmt.Fprintf(e.out, "%s: there is nothing to compare: no candle of the range is listed and closed\n", request.Series)
+	}
+	return err
 }
 
 func printDifference(w io.Writer, series market.Series, d history.Difference) {
@@ -93,6 +113,9 @@ func printReconciliation(w io.Writer, request history.ReconcileRequest, r histor
 		r.Equal, r.Missing, r.Different, r.Unknown)
 	if request.Mend {
 		fmt.Fprintf(w, "; %d stored, %d corrected", r.New, r.Corrected)
+	}
+	if r.Unfinished > 0 {
+		fmt.Fprintf(w, "; %d pages not compared: run it again", r.Unfinished)
 	}
 	fmt.Fprintln(w)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/binance"
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/simulator"
 )
@@ -19,6 +20,7 @@ func runSimulate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 	address := flags.String("listen", "127.0.0.1:8090", "address to serve on")
 	archive := flags.String("archive", "", "folder of recorded candles to play, instead of generated ones")
 	weeks := flags.Int("weeks", 0, "weeks to shift a recording by; 0 lets it end now, which another day is another market")
+	pairs := flags.Int("pairs", 0, "generated pairs besides the two, for trials under load: P1USDT, P2USDT and so on")
 	seed := flags.Uint64("seed", 1, "seed of the generated market; the same seed is the same market for ever")
 	script := flags.String("faults", "", "file of scripted faults, as JSON")
 	if err := parse(flags, arguments); err != nil {
@@ -27,7 +29,7 @@ func runSimulate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 	if flags.NArg() > 0 {
 		return fmt.Errorf("%q is one word too many; %w", flags.Arg(0), errUsage)
 	}
-	source, err := simulatedMarket(ctx, e, *archive, *weeks, *seed)
+	source, err := simulatedMarket(ctx, e, *archive, *weeks, *seed, *pairs)
 	if err != nil {
 		return err
 	}
@@ -51,9 +53,21 @@ func runSimulate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 	return server.Serve(ctx, listener)
 }
 
-func simulatedMarket(ctx context.Context, e environment, archive string, weeks int, seed uint64) (simulator.Source, error) {
+func simulatedMarket(
+	ctx context.Context, e environment, archive string, weeks int, seed uint64, more int,
+) (simulator.Source, error) {
 	if archive == "" {
-		return simulator.NewGenerated(simulator.GeneratedConfig{Seed: seed}), nil
+		pairs := []simulator.Pair{
+			{Symbol: "BTCUSDT", Base: "BTC", Quote: "USDT", Listed: history.FirstListing},
+			{Symbol: "ETHUSDT", Base: "ETH", Quote: "USDT", Listed: history.FirstListing},
+		}
+		for k := range more {
+			base := fmt.Sprintf("P%d", k+1)
+			pairs = append(pairs, simulator.Pair{
+				Symbol: market.Symbol(base + "USDT"), Base: base, Quote: "USDT", Listed: history.FirstListing,
+			})
+		}
+		return simulator.NewGenerated(simulator.GeneratedConfig{Seed: seed, Pairs: pairs}), nil
 	}
 	files, _, err := binance.FindArchives([]string{archive}, market.Series{})
 	if err != nil {

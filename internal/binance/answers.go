@@ -27,14 +27,20 @@ type answers struct {
 
 var errSlow = fmt.Errorf("it took longer than %s", bodyTimeout)
 
-// bodyKey is the context's key for a *string that is to receive the body.
-type bodyKey struct{}
+// kept is what an answer held that go-binance would lose.
+type kept struct {
+	body string
+	date time.Time // when it was made by the exchange's clock, rounded down to a second; zero where it does not tell
+}
 
-// keepingBody has the answer's body put into text and go-binance given an empty
-// array in its place. Its decoding of candles takes three times as long as
-// decodeKlines and lets a wrong type pass as 0 or "".
-func keepingBody(ctx context.Context, text *string) context.Context {
-	return context.WithValue(ctx, bodyKey{}, text)
+// keptKey is the context's key for a *kept that is to receive it.
+type keptKey struct{}
+
+// keeping has the answer put into k and go-binance given an empty array in its
+// place. Its decoding of candles takes three times as long as decodeKlines and
+// lets a wrong type pass as 0 or "".
+func keeping(ctx context.Context, k *kept) context.Context {
+	return context.WithValue(ctx, keptKey{}, k)
 }
 
 func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -67,8 +73,9 @@ func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
 		origin = history.Simulated
 	}
 	a.origin.Store(&origin)
-	if text, ok := ctx.Value(bodyKey{}).(*string); ok {
-		*text = string(body)
+	if answer, ok := ctx.Value(keptKey{}).(*kept); ok {
+		answer.body = string(body)
+		answer.date, _ = dateOf(response.Header)
 		body = []byte("[]")
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))

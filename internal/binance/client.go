@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 const DefaultRESTURL = "https://data-api.binance.vision"
 
 // SimulatedHeader is on every answer of an exchange that is none.
-const SimulatedHeader = "X-Cryptoboat-Simulated"
+const SimulatedHeader = history.SimulatedHeader
 
 // Timeouts of the parts of a request. Waiting for the governor's leave is in
 // none of them.
@@ -60,7 +61,7 @@ var _ history.Exchange = (*Client)(nil)
 // be one, or a key that cannot be sent, is an Invalid error that names the
 // environment variable it comes from.
 func NewClient(config Config) (*Client, error) {
-	address, err := parseRESTURL(config.RESTURL)
+	address, host, err := parseRESTURL(config.RESTURL)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func NewClient(config Config) (*Client, error) {
 		MaxIdleConnsPerHost:    8,
 		IdleConnTimeout:        90 * time.Second,
 		ForceAttemptHTTP2:      true, // an own dialer would turn it off
-	}, config.Pauses, client.clock.estimate, log)
+	}, host, config.Pauses, client.clock.estimate, log)
 	client.answers = &answers{next: client.governor, apiKey: config.APIKey}
 	client.library = gobinance.NewClient("", "") // answers adds the key: go-binance sends none with market data
 	client.library.BaseURL = address
@@ -92,23 +93,25 @@ func NewClient(config Config) (*Client, error) {
 	return client, nil
 }
 
-// parseRESTURL returns the address without a slash at its end.
-func parseRESTURL(text string) (string, error) {
+// parseRESTURL returns the address without a slash at its end, and its host.
+func parseRESTURL(text string) (address, host string, err error) {
 	if text == "" {
-		return DefaultRESTURL, nil
+		text = DefaultRESTURL
 	}
 	parsed, err := url.Parse(text)
 	switch {
 	case err != nil, parsed.Scheme != "https" && parsed.Scheme != "http", parsed.Hostname() == "",
 		parsed.Path != "" && parsed.Path != "/", parsed.RawQuery != "", parsed.Fragment != "":
-		return "", market.Errorf(market.Invalid, "BINANCE_REST_URL must be a scheme and a host, such as %s", DefaultRESTURL)
+		return "", "", market.Errorf(market.Invalid, "BINANCE_REST_URL must be a scheme and a host, such as %s", DefaultRESTURL)
 	case parsed.User != nil:
-		return "", market.Errorf(market.Invalid, "BINANCE_REST_URL must hold no name and password: errors and logs would show them")
+		return "", "", market.Errorf(market.Invalid, "BINANCE_REST_URL must hold no name and password: errors and logs would show them")
 	}
-	return parsed.Scheme + "://" + parsed.Host, nil
+	host = strings.ToLower(parsed.Host)
+	return parsed.Scheme + "://" + host, host, nil
 }
 
-// Now implements history.Exchange. It never goes back.
+// Now implements history.Exchange. It goes back only where it turns out to have
+// been wrong.
 func (c *Client) Now(ctx context.Context) (time.Time, error) {
 	now, err := c.clock.now(ctx)
 	if err != nil {
@@ -125,7 +128,7 @@ func (c *Client) Listed(ctx context.Context, symbol market.Symbol) (time.Time, e
 	if err != nil {
 		return time.Time{}, err
 	}
-	oldest, err := c.klines(ctx, klinesRequest{series, market.TimeRange{Start: time.Unix(0, 0), End: now}, 1})
+	oldest, _, err := c.klines(ctx, klinesRequest{series, market.TimeRange{Start: time.Unix(0, 0), End: now}, 1})
 	switch {
 	case err != nil:
 		return time.Time{}, fmt.Errorf("asking the exchange since when %s is listed: %w", symbol, err)
@@ -135,8 +138,11 @@ func (c *Client) Listed(ctx context.Context, symbol market.Symbol) (time.Time, e
 	return oldest[0].OpenTime, nil
 }
 
-// Candles implements history.Exchange. A candle that Now does not know to be
-// closed is left out.
+// Candles implements history.Exchange. A candle that is not known to be closed is
+// left out: one of which the close time does not lie before Now, or not before
+// the answer itself was made, should Now be wrong. Where nothing is left of the
+// answer to a range that is not over by then, that is an Unavailable error: such
+// an answer does not mean that there are no candles.
 func (c *Client) Candles(ctx context.Context, series market.Series, r market.TimeRange) ([]market.Candle, error) {
 	if r.Empty() {
 		return nil, nil
@@ -145,15 +151,44 @@ func (c *Client) Candles(ctx context.Context, series market.Series, r market.Tim
 	if err != nil {
 		return nil, err
 	}
-	candles, err := c.klines(ctx, klinesRequest{series, r, history.PageLimit})
+	candles, date, err := c.klines(ctx, klinesRequest{series, r, history.PageLimit})
 	if err != nil {
 		return nil, fmt.Errorf("asking the exchange for candles of %s: %w", series, err)
 	}
+	over := c.earlier(now, date)
 	closed := len(candles)
-	for closed > 0 && !series.Interval.Next(candles[closed-1].OpenTime).Before(now) {
+	for closed > 0 && !series.Interval.Next(candles[closed-1].OpenTime).Before(over) {
 		closed--
 	}
+	if closed == 0 && !r.End.Before(over) {
+		return nil, market.Errorf(market.Unavailable,
+			"by the exchange's clock it is only %s, too early to tell which candles of %s open up to %s: ask again",
+			over.UTC().Format(time.RFC3339), series, r.End.UTC().Format(time.RFC3339))
+	}
 	return candles[:closed], nil
+}
+
+// clockAhead is by how much an answer's date may show the clock to be ahead
+// before the clock is taken to be wrong.
+const clockAhead = 5 * time.Second
+
+// earlier returns now, or less where an answer that was asked for after it shows
+// by its date that now had not come. The date is rounded down to a second; the
+// zero one says nothing.
+func (c *Client) earlier(now, date time.Time) time.Time {
+	if date.IsZero() {
+		return now
+	}
+	latest := date.Add(time.Second - settleTime)
+	if !latest.Before(now) {
+		return now
+	}
+	if ahead := now.Sub(latest); ahead > clockAhead {
+		c.log.Warn("the exchange's answer was made before the time that it told: its clock is measured anew",
+			slog.Duration("ahead", ahead), slog.Time("date", date))
+		c.clock.refute(now)
+	}
+	return latest
 }
 
 // Origin returns whose candles the exchange answers: those of a simulated
@@ -170,31 +205,32 @@ func (c *Client) Origin(ctx context.Context) (history.Origin, error) {
 }
 
 // WeightPerMinute returns how much weight the client allows itself a minute, on
-// average. Until the exchange has told its limit, that is half of Binance's
-// usual one.
+// average: a hundredth less than half of what the exchange does. Until it has told
+// its limit, that is reckoned from the one that is assumed.
 func (c *Client) WeightPerMinute() int { return c.governor.perMinute() }
 
-// klines asks for one page of candles, open ones included.
-func (c *Client) klines(ctx context.Context, asked klinesRequest) ([]market.Candle, error) {
+// klines asks for one page of candles, open ones included, and returns when the
+// answer was made too, as kept has it.
+func (c *Client) klines(ctx context.Context, asked klinesRequest) ([]market.Candle, time.Time, error) {
 	if err := c.learnLimit(ctx); err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
-	var text string
+	var answer kept
 	_, err := c.library.NewKlinesService().
 		Symbol(string(asked.series.Symbol)).
 		Interval(string(asked.series.Interval)).
 		StartTime(asked.opens.Start.UnixMilli()).
 		EndTime(asked.opens.End.Add(-1).UnixMilli()). // inclusive
 		Limit(asked.limit).
-		Do(keepingBody(ctx, &text))
+		Do(keeping(ctx, &answer))
 	if err != nil {
-		return nil, failure(err)
+		return nil, time.Time{}, failure(err)
 	}
-	candles, err := decodeKlines(text, asked)
+	candles, err := decodeKlines(answer.body, asked)
 	if err != nil {
-		return nil, market.Errorf(market.Unavailable, "the answer is malformed: %v", err)
+		return nil, time.Time{}, market.Errorf(market.Unavailable, "the answer is malformed: %v", err)
 	}
-	return candles, nil
+	return candles, answer.date, nil
 }
 
 // serverTime asks for the exchange's time.
@@ -217,6 +253,10 @@ func (c *Client) serverTime(ctx context.Context) (time.Time, error) {
 // learnLimit asks for the exchange's limit before anything else is asked, once.
 // A host that refuses to tell it is taken to have Binance's usual one; one that
 // cannot answer now is not.
+//
+// A ping goes ahead of that heavy question, so that a process that begins, again
+// and again perhaps, sends a weight of 1 without knowing what is used. Only where
+// no answer tells what is used, the question is sent blindly too.
 func (c *Client) learnLimit(ctx context.Context) error {
 	if c.limitKnown.Load() {
 		return nil
@@ -227,6 +267,11 @@ func (c *Client) learnLimit(ctx context.Context) error {
 	defer c.limitTurn.leave()
 	if c.limitKnown.Load() {
 		return nil
+	}
+	if !c.governor.knowsUse() {
+		if err := c.library.NewPingService().Do(ctx); err != nil {
+			return fmt.Errorf("asking the exchange whether it is there: %w", failure(err))
+		}
 	}
 	// Without a symbol the answer would be some 20 MB.
 	info, err := c.library.NewExchangeInfoService().Symbol("BTCUSDT").Do(ctx)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +34,7 @@ func newExchange(t testing.TB, klines http.HandlerFunc) *exchange {
 		klines: klines,
 		info: answering(http.StatusOK,
 			`{"rateLimits":[{"rateLimitType":"ORDERS","interval":"DAY","intervalNum":1,"limit":9},`+
-				`{"rateLimitType":"REQUEST_WEIGHT","interval":"SECOND","intervalNum":10,"limit":100000}]}`),
+				`{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":600000}]}`),
 		time: func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"serverTime":%d}`, time.Now().UnixMilli())
 		},
@@ -42,8 +43,10 @@ func newExchange(t testing.TB, klines http.HandlerFunc) *exchange {
 		e.mu.Lock()
 		e.asked = append(e.asked, r)
 		e.mu.Unlock()
-		w.Header().Set("X-MBX-USED-WEIGHT-10S", "1")
+		w.Header().Set("X-MBX-USED-WEIGHT-1M", "1")
 		switch r.URL.Path {
+		case "/api/v3/ping":
+			fmt.Fprint(w, "{}")
 		case "/api/v3/exchangeInfo":
 			e.info(w, r)
 		case "/api/v3/time":
@@ -154,10 +157,10 @@ func TestCandlesAsksForWhatIsWanted(t *testing.T) {
 	if candles[1] != want {
 		t.Errorf("got  %+v\nwant %+v", candles[1], want)
 	}
-	if got := fmt.Sprint(e.paths()); got != "[exchangeInfo time klines]" {
+	if got := fmt.Sprint(e.paths()); got != "[ping exchangeInfo time klines]" {
 		t.Errorf("asked %s", got)
 	}
-	got := e.asked[2].URL.Query().Encode()
+	got := e.asked[3].URL.Query().Encode()
 	if want := "endTime=1704070799999&interval=15m&limit=1000&startTime=1704067200000&symbol=BTCUSDT"; got != want {
 		t.Errorf("asked for %s, want %s", got, want)
 	}
@@ -177,13 +180,107 @@ func TestCandlesLeavesOutWhatIsNotClosed(t *testing.T) {
 		"2024-01-01T01:00:03Z": 4,
 		"2024-01-01T01:00:02Z": 3, // it may still settle
 		"2024-01-01T00:45:10Z": 3,
-		"2024-01-01T00:00:10Z": 0,
 	} {
 		e.time = answering(http.StatusOK, fmt.Sprintf(`{"serverTime":%d}`, at(text).Add(-500*time.Millisecond).UnixMilli()))
 		candles, err := e.client(t).Candles(t.Context(), btc15m, newYear)
 		if err != nil || len(candles) != want {
 			t.Errorf("at %s: %d candles, %v; want %d", text, len(candles), err, want)
 		}
+	}
+}
+
+// The dates of answers show that the time that the exchange told, twice, was an
+// hour ahead.
+func TestAWrongTimeClosesNoCandle(t *testing.T) {
+	open := market.Minute15.Floor(time.Now())
+	e := newExchange(t, func(w http.ResponseWriter, r *http.Request) {
+		start, err := strconv.ParseInt(r.URL.Query().Get("startTime"), 10, 64)
+		last, err2 := strconv.ParseInt(r.URL.Query().Get("endTime"), 10, 64)
+		if err := errors.Join(err, err2); err != nil {
+			t.Error(err)
+		}
+		last = min(last, open.UnixMilli()) // the one that is open is told too
+		fmt.Fprint(w, klinePage(time.UnixMilli(start), int((last-start)/(15*time.Minute).Milliseconds())+1))
+	})
+	var told int
+	e.time = func(w http.ResponseWriter, _ *http.Request) {
+		now := time.Now()
+		if told++; told <= 2 {
+			now = now.Add(time.Hour)
+		}
+		fmt.Fprintf(w, `{"serverTime":%d}`, now.UnixMilli())
+	}
+	client := e.client(t)
+	wrong, err := client.Now(t.Context())
+	if err != nil || wrong.Before(time.Now().Add(59*time.Minute)) {
+		t.Fatalf("%s, %v", wrong, err)
+	}
+	closed := market.TimeRange{Start: open.Add(-time.Hour), End: open.Add(-15 * time.Minute)}
+	future := market.TimeRange{Start: open, End: market.Minute15.Floor(wrong)}
+	candles, err := client.Candles(t.Context(), btc15m, market.TimeRange{Start: closed.Start, End: future.End})
+	if err != nil || len(candles) == 0 || !candles[len(candles)-1].OpenTime.Before(open) {
+		t.Errorf("%d candles, %v", len(candles), err)
+	}
+	// That there is none yet is not to say that there will be none.
+	for range 2 {
+		if candles, err := client.Candles(t.Context(), btc15m, future); market.ErrorCode(err) != market.Unavailable {
+			t.Errorf("%d candles, %v", len(candles), err)
+		}
+	}
+	if now, err := client.Now(t.Context()); err != nil || now.After(time.Now()) || told != 3 {
+		t.Errorf("now it is %s, %v, told %d times", now, err, told)
+	}
+	if candles, err := client.Candles(t.Context(), btc15m, closed); err != nil || len(candles) != 3 {
+		t.Errorf("%d candles, %v", len(candles), err)
+	}
+}
+
+// Where every answer bears a date of the past, the clock cannot be mended, but
+// what follows from it can.
+func TestTheDateBoundsWhatIsClosed(t *testing.T) {
+	date := at("2024-01-01T00:45:03Z")
+	e := newExchange(t, func(w http.ResponseWriter, _ *http.Request) {
+		if date.IsZero() {
+			w.Header()["Date"] = nil
+		} else {
+			w.Header().Set("Date", date.Format(http.TimeFormat))
+		}
+		fmt.Fprint(w, klinePage(newYear.Start, 4))
+	})
+	client := e.client(t)
+	for text, want := range map[string]int{
+		"":                     4,
+		"2024-01-01T01:00:02Z": 4,
+		"2024-01-01T01:00:01Z": 3, // it may still settle
+		"2024-01-01T00:15:02Z": 1,
+	} {
+		date = time.Time{}
+		if text != "" {
+			date = at(text)
+		}
+		if candles, err := client.Candles(t.Context(), btc15m, newYear); err != nil || len(candles) != want {
+			t.Errorf("of an answer of %q %d candles, want %d; %v", text, len(candles), want, err)
+		}
+	}
+}
+
+func TestAnAnswerFromBeforeTheRangeIsOverSaysNothing(t *testing.T) {
+	e := newExchange(t, answering(http.StatusOK, klinePage(newYear.Start, 1)))
+	e.time = answering(http.StatusOK, fmt.Sprintf(`{"serverTime":%d}`, newYear.Start.Add(time.Minute).UnixMilli()))
+	if candles, err := e.client(t).Candles(t.Context(), btc15m, newYear); market.ErrorCode(err) != market.Unavailable {
+		t.Errorf("%d candles, %v", len(candles), err)
+	}
+}
+
+func TestPausesAreTheHosts(t *testing.T) {
+	e := newExchange(t, nil)
+	store := &pauseStore{}
+	client := newTestClient(t, Config{RESTURL: e.URL, Pauses: store})
+	if _, err := client.Now(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.TrimPrefix(e.URL, "http://"); len(store.hosts) != 1 || store.hosts[0] != want {
+		t.Errorf("asked for the pauses of %q, want %s", store.hosts, want)
 	}
 }
 
@@ -194,7 +291,7 @@ func TestListed(t *testing.T) {
 	if got, err := client.Listed(t.Context(), "BTCUSDT"); err != nil || !got.Equal(listed) {
 		t.Errorf("listed %s, %v; want %s", got, err, listed)
 	}
-	query := e.asked[2].URL.Query()
+	query := e.asked[3].URL.Query()
 	if query.Get("startTime") != "0" || query.Get("limit") != "1" || query.Get("interval") != "1m" {
 		t.Errorf("asked for %s", query.Encode())
 	}
@@ -220,7 +317,7 @@ func TestOriginIsTheAnswers(t *testing.T) {
 			t.Errorf("%s, %v", origin, err)
 		}
 	}
-	if got := fmt.Sprint(e.paths()); got != "[exchangeInfo time]" {
+	if got := fmt.Sprint(e.paths()); got != "[ping exchangeInfo time]" {
 		t.Errorf("asked %s", got)
 	}
 	tell := e.info
@@ -248,18 +345,18 @@ func TestTheLimitIsLearntFirst(t *testing.T) {
 		perMinute int
 		code      market.Code
 	}{
-		{"told", nil, 300_000, ""},
-		{"unknown symbol", answering(http.StatusBadRequest, `{"code":-1121,"msg":"Invalid symbol."}`), 3000, ""},
-		{"not served", http.NotFound, 3000, ""},
-		{"trouble", answering(http.StatusBadGateway, ""), 3000, market.Unavailable},
-		{"null", answering(http.StatusOK, "null"), 3000, market.Unavailable},
-		{"no JSON", answering(http.StatusOK, "<html>"), 3000, market.Unavailable},
-		{"no limit", answering(http.StatusOK, `{"rateLimits":[]}`), 3000, market.Unavailable},
+		{"told", nil, 294_000, ""},
+		{"unknown symbol", answering(http.StatusBadRequest, `{"code":-1121,"msg":"Invalid symbol."}`), 2940, ""},
+		{"not served", http.NotFound, 2940, ""},
+		{"trouble", answering(http.StatusBadGateway, ""), 2940, market.Unavailable},
+		{"null", answering(http.StatusOK, "null"), 2940, market.Unavailable},
+		{"no JSON", answering(http.StatusOK, "<html>"), 2940, market.Unavailable},
+		{"no limit", answering(http.StatusOK, `{"rateLimits":[]}`), 2940, market.Unavailable},
 		{"a limit of nothing", answering(http.StatusOK,
-			`{"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":0}]}`), 3000, market.Unavailable},
+			`{"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":0}]}`), 2940, market.Unavailable},
 		{"an unknown unit", answering(http.StatusOK,
-			`{"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"FORTNIGHT","intervalNum":1,"limit":6000}]}`), 3000, market.Unavailable},
-		{"refused", answering(http.StatusUnavailableForLegalReasons, ""), 3000, market.Forbidden},
+			`{"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"FORTNIGHT","intervalNum":1,"limit":6000}]}`), 2940, market.Unavailable},
+		{"refused", answering(http.StatusUnavailableForLegalReasons, ""), 2940, market.Forbidden},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := newExchange(t, nil)

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
 const (
@@ -19,6 +21,11 @@ const (
 	// clockStep is how far our clocks may part before one was set, or the machine
 	// slept.
 	clockStep = time.Second
+	// doubtful is how far a measurement may be off our wall clock, or off the last
+	// measurement run on, before it needs a second one that says the same within
+	// agreement.
+	doubtful  = 30 * time.Second
+	agreement = 5 * time.Second
 	// remeasureTimeout and remeasurePause keep callers from waiting long, or
 	// again and again, for a better measurement than they need.
 	remeasureTimeout = 10 * time.Second
@@ -51,7 +58,8 @@ func newClock(measure func(context.Context) (time.Time, error), log *slog.Logger
 }
 
 // now returns an instant that the exchange's clock passed at least settleTime
-// ago. It never goes back, so that a candle that once was closed remains so.
+// ago. It does not go back, so that a candle that once was closed remains so,
+// unless a measurement turns out to have been wrong.
 func (c *clock) now(ctx context.Context) (time.Time, error) {
 	if c.due(time.Now()) {
 		if err := c.remeasure(ctx); err != nil {
@@ -90,13 +98,16 @@ func (c *clock) remeasure(ctx context.Context) error {
 		defer cancel()
 		asking = limited
 	}
-	exchange, err := c.measure(asking)
+	measured, err := c.confirmed(asking)
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case err == nil:
-		c.measured = measurement{exchange: exchange, received: now, wall: now.Round(0)}
+		if measured.at(now).Before(c.measured.at(now).Add(-doubtful)) && !c.measured.received.IsZero() {
+			c.told = time.Time{} // by two measurements that agree, what it followed from was wrong
+		}
+		c.measured = measured
 		return nil
 	case !usable || ctx.Err() != nil:
 		return err
@@ -105,6 +116,47 @@ func (c *clock) remeasure(ctx context.Context) error {
 	c.log.Warn("the exchange's clock could not be measured: the last measurement is used on",
 		slog.Time("measured", c.measured.wall.UTC()), slog.Any("error", err))
 	return nil
+}
+
+// confirmed returns a measurement that there is no reason to doubt, or a second
+// one that bears the first out. One that does not is an Unavailable error.
+func (c *clock) confirmed(ctx context.Context) (measurement, error) {
+	first, err := c.read(ctx)
+	if err != nil || !c.doubts(first) {
+		return first, err
+	}
+	second, err := c.read(ctx)
+	if err != nil {
+		return measurement{}, err
+	}
+	if apart := second.exchange.Sub(first.at(second.received)); apart.Abs() > agreement {
+		return measurement{}, market.Errorf(market.Unavailable,
+			"the exchange tells two times that are %s apart: which one is right cannot be known", apart.Abs().Round(time.Second))
+	}
+	return second, nil
+}
+
+func (c *clock) read(ctx context.Context) (measurement, error) {
+	exchange, err := c.measure(ctx)
+	now := time.Now()
+	return measurement{exchange: exchange, received: now, wall: now.Round(0)}, err
+}
+
+func (c *clock) doubts(m measurement) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return m.exchange.Sub(m.wall).Abs() > doubtful ||
+		!c.measured.received.IsZero() && m.exchange.Sub(c.measured.at(m.received)).Abs() > doubtful
+}
+
+// refute forgets what is known where the exchange has shown that now had not come
+// when it was told. Told less since, it is known better already.
+func (c *clock) refute(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.told.Before(now) {
+		c.measured, c.failed, c.told = measurement{}, time.Time{}, time.Time{}
+	}
 }
 
 // due reports whether the exchange should be asked for its time.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
 // measured is a fake of the exchange's time: an offset to the bubble's clock.
@@ -47,7 +49,7 @@ func checkClock(t *testing.T, c *clock, m *measured, want time.Duration) {
 
 func TestTheClockIsALowerBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &measured{offset: -17 * time.Minute, latency: 400 * time.Millisecond}
+		m := &measured{offset: -17 * time.Second, latency: 400 * time.Millisecond}
 		c := newClock(m.measure, quiet)
 		if _, known := c.estimate(); known {
 			t.Error("the time is known before it was asked for")
@@ -74,15 +76,88 @@ func TestTheClockNeverGoesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &measured{}
 		c := newClock(m.measure, quiet)
+		checkClock(t, c, m, -settleTime)
+		time.Sleep(measuredEvery - time.Second)
 		before, err := c.now(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(measuredEvery)
-		m.offset = -2 * measuredEvery
+		time.Sleep(time.Second)
+		m.offset = -doubtful
 		after, err := c.now(t.Context())
 		if err != nil || !after.Equal(before) {
 			t.Errorf("%s, then %s, %v", before, after, err)
+		}
+	})
+}
+
+// A measurement that is far off what there is to compare it with needs another
+// that bears it out.
+func TestADoubtfulMeasurementIsRepeated(t *testing.T) {
+	const hour = time.Hour
+	for _, test := range []struct {
+		name    string
+		known   bool            // whether there was a good measurement an hour ago
+		offsets []time.Duration // of the exchange's answers to our clock
+		want    time.Duration   // of now to our clock
+		refused bool
+	}{
+		{"in no doubt", false, []time.Duration{doubtful}, doubtful, false},
+		{"one wrong answer", false, []time.Duration{hour, 0}, 0, true},
+		{"one wrong answer, with another far behind", false, []time.Duration{0 - hour, 0}, 0, true},
+		{"our clock is wrong", false, []time.Duration{hour, hour}, hour, false},
+		{"our clock is wrong, the line slow", false, []time.Duration{hour, hour - agreement}, hour - agreement, false},
+		{"later, one wrong answer", true, []time.Duration{hour, 0}, 0, false}, // the old one is used on
+		{"later, the other way", true, []time.Duration{-hour, 0}, 0, false},   // the same
+		{"later, the exchange's was set", true, []time.Duration{-2 * hour, -2 * hour}, -2 * hour, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				answers := []time.Duration{0}
+				c := newClock(func(context.Context) (time.Time, error) {
+					offset := answers[0]
+					answers = answers[1:]
+					return time.Now().Add(offset), nil
+				}, quiet)
+				if test.known {
+					if _, err := c.now(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(measuredEvery)
+				}
+				answers = test.offsets
+				now, err := c.now(t.Context())
+				if test.refused != (market.ErrorCode(err) == market.Unavailable) {
+					t.Fatalf("error %v", err)
+				}
+				if got := time.Until(now.Add(settleTime)); err == nil && got != test.want {
+					t.Errorf("now is %s from ours, want %s", got, test.want)
+				}
+				if len(answers) > 0 {
+					t.Errorf("%d answers were not asked for", len(answers))
+				}
+			})
+		})
+	}
+}
+
+// A clock that is shown to be wrong goes back.
+func TestARefutedClockIsMeasuredAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &measured{offset: time.Hour}
+		c := newClock(m.measure, quiet)
+		wrong, err := c.now(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.offset = 0
+		c.refute(wrong)
+		checkClock(t, c, m, -settleTime)
+		m.times = 0
+		c.refute(wrong) // by another answer of the time before
+		checkClock(t, c, m, -settleTime)
+		if m.times != 0 {
+			t.Errorf("measured %d times more", m.times)
 		}
 	})
 }

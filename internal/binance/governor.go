@@ -12,12 +12,6 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/history"
 )
 
-// share is the part of the exchange's limit that may be used, one half. The
-// other leaves room for what cannot be seen: what others behind the same address
-// ask between two answers, and requests that net/http repeats on its own when a
-// kept connection turns out to be closed.
-const share = 2
-
 // patience is how long a request waits for the end of a pause.
 const patience = 2 * time.Minute
 
@@ -35,10 +29,13 @@ const pauseKnownFor = 10 * time.Second
 //   - What the exchange said was used in its present window, by whomever, and
 //     what was sent since, is within that share too.
 //
+// Until the limit is told, that of assumedLimit is kept to.
+//
 // While nothing is known of what others use, after the start and after a pause,
 // one request at a time is sent. During a pause none is.
 type governor struct {
 	next   http.RoundTripper
+	host   string // whose pauses are kept to
 	pauses PauseStore
 	clock  func() (exchange time.Time, known bool)
 	log    *slog.Logger
@@ -50,6 +47,7 @@ type governor struct {
 
 	mu       sync.Mutex
 	limit    weightLimit
+	told     bool     // whether the exchange did tell the limit, or refuse to
 	inFlight int      // weight of the requests without an answer
 	charges  []charge // of the answered requests that still count, by answer
 	charged  int      // their weight
@@ -74,13 +72,13 @@ type reading struct {
 }
 
 func newGovernor(
-	next http.RoundTripper, pauses PauseStore, clock func() (time.Time, bool), log *slog.Logger,
+	next http.RoundTripper, host string, pauses PauseStore, clock func() (time.Time, bool), log *slog.Logger,
 ) *governor {
 	if pauses == nil {
 		pauses = noPauses{}
 	}
 	return &governor{
-		next: next, pauses: pauses, clock: clock, log: log,
+		next: next, host: host, pauses: pauses, clock: clock, log: log,
 		turn: newTurnstile(), answered: make(chan struct{}, 1),
 		limit: usualLimit,
 	}
@@ -93,13 +91,21 @@ func (g *governor) setLimit(limit weightLimit) {
 	if limit.header != g.limit.header {
 		g.metered, g.reading = false, reading{} // it was of other windows
 	}
-	g.limit = limit
+	g.limit, g.told = limit, true
+}
+
+// knowsUse reports whether an answer told what is used, since the start or the
+// last pause.
+func (g *governor) knowsUse() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.metered
 }
 
 func (g *governor) perMinute() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return int(float64(g.limit.weight/share) * float64(time.Minute) / float64(g.limit.window))
+	return int(float64(g.limit.allowed()) * float64(time.Minute) / float64(g.limit.window))
 }
 
 // RoundTrip sends the request when it may be sent. It returns an Unavailable
@@ -183,7 +189,7 @@ func (g *governor) wait(weight int, now time.Time) time.Duration {
 		g.charged -= g.charges[0].weight
 		g.charges = g.charges[1:]
 	}
-	allowed := g.limit.weight / share
+	allowed := g.limit.allowed()
 	if excess := g.charged + g.inFlight + weight - allowed; excess > 0 {
 		for _, charge := range g.charges {
 			if excess -= charge.weight; excess <= 0 {
@@ -207,11 +213,19 @@ func (g *governor) settle(weight int, sent time.Time, response *http.Response) h
 	now := time.Now()
 	var pause history.Pause
 	if response != nil {
+		if !g.told {
+			if assumed, found := assumedLimit(response.Header); found {
+				g.limit = assumed
+			}
+		}
 		if used, err := strconv.ParseUint(headerValue(response.Header, g.limit.header), 10, 31); err == nil {
 			g.metered = !now.Before(g.pause.Until)
 			g.reading = reading{used: int(used), since: g.inFlight - weight, ends: now.Add(g.limit.window)}
 			for k := len(g.charges) - 1; k >= 0 && g.charges[k].answered.After(sent); k-- {
 				g.reading.since += g.charges[k].weight
+			}
+			if date, dated := dateOf(response.Header); !known && dated {
+				exchange, known = date, true // as of when the answer was made, or earlier
 			}
 			if known {
 				end := exchange.Truncate(g.limit.window).Add(g.limit.window)
@@ -235,6 +249,13 @@ func (g *governor) settle(weight int, sent time.Time, response *http.Response) h
 	return pause
 }
 
+// dateOf returns when an answer was made by the exchange's clock, in whole
+// seconds rounded down, and whether its header tells that.
+func dateOf(header http.Header) (time.Time, bool) {
+	date, err := http.ParseTime(headerValue(header, "Date"))
+	return date, err == nil
+}
+
 // headerValue spares the search for the canonical form of a key that is in it.
 func headerValue(header http.Header, canonical string) string {
 	if values := header[canonical]; len(values) > 0 {
@@ -249,7 +270,7 @@ func (g *governor) readPause(ctx context.Context) error {
 	if !g.pauseRead.IsZero() && time.Since(g.pauseRead) < pauseKnownFor {
 		return nil
 	}
-	stored, err := g.pauses.Pause(ctx)
+	stored, err := g.pauses.Pause(ctx, g.host)
 	if err != nil {
 		return fmt.Errorf("reading whether the exchange asked us to wait: %w", err)
 	}
@@ -273,7 +294,7 @@ func (g *governor) keepPause(ctx context.Context) {
 	g.mu.Lock()
 	pause := g.pause
 	g.mu.Unlock()
-	if err := g.pauses.SetPause(ctx, pause); err != nil {
+	if err := g.pauses.SetPause(ctx, g.host, pause); err != nil {
 		g.log.Error("the exchange's pause could not be stored: a process started anew would not keep to it",
 			slog.Time("until", pause.Until), slog.Any("error", err))
 	}

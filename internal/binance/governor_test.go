@@ -24,6 +24,7 @@ type meter struct {
 	limit   weightLimit
 	latency func() (there, back time.Duration)
 	others  func() int                             // weight that others used in the window so far
+	dated   bool                                   // whether answers bear a date
 	refuse  func() (status int, retryAfter string) // status 0 answers 200
 	behind  time.Duration                          // by how much the governor's idea of the exchange's time is too early
 
@@ -51,7 +52,7 @@ func (m *meter) clock() (time.Time, bool) { return time.Now().Add(-m.behind), tr
 
 // governor returns a governor of the meter that knows the limit.
 func (m *meter) governor(pauses PauseStore) *governor {
-	g := newGovernor(m, pauses, m.clock, quiet)
+	g := newGovernor(m, "exchange", pauses, m.clock, quiet)
 	g.setLimit(m.limit)
 	return g
 }
@@ -81,6 +82,7 @@ func (m *meter) RoundTrip(request *http.Request) (*http.Response, error) {
 	used := m.used + m.others()
 	m.most = max(m.most, used)
 	status, retryAfter := m.refuse()
+	made := time.Now()
 	m.mu.Unlock()
 	time.Sleep(back)
 
@@ -89,6 +91,9 @@ func (m *meter) RoundTrip(request *http.Request) (*http.Response, error) {
 	m.flying--
 	response := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}
 	response.Header.Set(m.limit.header, strconv.Itoa(used))
+	if m.dated {
+		response.Header.Set("Date", made.UTC().Format(http.TimeFormat))
+	}
 	if status != 0 {
 		response.StatusCode = status
 		response.Header.Set("Retry-After", retryAfter)
@@ -156,7 +161,7 @@ func TestTheLimitIsNeverPassed(t *testing.T) {
 					})
 				}
 				callers.Wait()
-				if allowed := m.limit.weight / share; m.most > allowed {
+				if allowed := m.limit.allowed(); m.most > allowed {
 					t.Errorf("%d used in a window, at most %d is right", m.most, allowed)
 				}
 				if g.inFlight != 0 {
@@ -169,7 +174,7 @@ func TestTheLimitIsNeverPassed(t *testing.T) {
 }
 
 // A governor that allows too little would pass every other test.
-func TestTheHalfIsUsed(t *testing.T) {
+func TestTheShareIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMeter(t, tenSeconds)
 		g := m.governor(nil)
@@ -183,7 +188,7 @@ func TestTheHalfIsUsed(t *testing.T) {
 			})
 		}
 		callers.Wait()
-		if want := 60 * m.limit.weight / share; m.total < want*98/100 {
+		if want := 60 * m.limit.allowed(); m.total < want*98/100 {
 			t.Errorf("%d weight in ten minutes, %d was allowed", m.total, want)
 		}
 	})
@@ -212,7 +217,7 @@ func TestOthersAreCounted(t *testing.T) {
 			})
 		}
 		callers.Wait()
-		if m.most > m.limit.weight/share {
+		if m.most > m.limit.allowed() {
 			t.Errorf("%d used in a window", m.most)
 		}
 		sentLate := 0
@@ -221,7 +226,7 @@ func TestOthersAreCounted(t *testing.T) {
 				sentLate++
 			}
 		}
-		if sentLate != 18 || time.Since(begin) > m.limit.window+time.Second {
+		if sentLate != 20 || time.Since(begin) > m.limit.window+time.Second {
 			t.Errorf("%d of 30 waited for the next window, until %s after the beginning of the first", sentLate, time.Since(begin))
 		}
 	})
@@ -260,6 +265,114 @@ func TestOneAtATimeWhileNothingIsKnown(t *testing.T) {
 	})
 }
 
+// begin does what a process does that begins, and says when it knew the limit.
+func (m *meter) begin() (*governor, time.Time) {
+	g := newGovernor(m, "exchange", nil, func() (time.Time, bool) { return time.Time{}, false }, quiet)
+	for _, path := range []string{"ping", "exchangeInfo"} {
+		if err := ask(m.t.Context(), g, path); err != nil {
+			m.t.Error(err)
+		}
+	}
+	g.setLimit(m.limit)
+	return g, time.Now()
+}
+
+// A process that is killed and started anew, again and again, remembers nothing.
+func TestProcessesThatBeginStayWithinHalf(t *testing.T) {
+	for _, limit := range []weightLimit{
+		usualLimit, tenSeconds, {weight: 100, window: 10 * time.Second, header: tenSeconds.header},
+		{weight: leastLimit, window: 5 * time.Minute, header: usedWeightHeader(5, "M")},
+	} {
+		for _, dated := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d in %s, dated %v", limit.weight, limit.window, dated), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					m := newMeter(t, limit)
+					m.dated = dated
+					for range 200 {
+						g, _ := m.begin()
+						if err := ask(t.Context(), g, "klines"); err != nil {
+							t.Error(err)
+						}
+					}
+					if half := limit.weight / 2; m.most > half {
+						t.Errorf("%d used in a window, half of the limit is %d", m.most, half)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What is sent before anything is known fits between share and the half.
+func TestFirstRequestsFitBesideAFullShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(t, usualLimit)
+		m.others = usualLimit.allowed
+		for range 50 {
+			ctx, kill := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			g := newGovernor(m, "exchange", nil, m.clock, quiet)
+			if err := ask(ctx, g, "ping"); err != nil {
+				t.Error(err)
+			}
+			if err := ask(ctx, g, "exchangeInfo"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v", err)
+			}
+			kill()
+		}
+		if half := usualLimit.weight / 2; m.most > half || len(m.sent) != 50 {
+			t.Errorf("%d used in a window, half of the limit is %d; %d requests sent", m.most, half, len(m.sent))
+		}
+	})
+}
+
+// The dates of answers tell when the exchange's window ends before its clock is
+// measured.
+func TestTheFirstQuestionWaitsForTheNextWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(t, usualLimit)
+		m.dated = true
+		begin := time.Now().Truncate(time.Minute).Add(time.Minute)
+		time.Sleep(time.Until(begin.Add(45 * time.Second)))
+		m.others = func() int {
+			if time.Now().Before(begin.Add(time.Minute)) {
+				return usualLimit.allowed() - exchangeInfoWeight
+			}
+			return 0
+		}
+		_, known := m.begin()
+		if late := known.Sub(begin.Add(time.Minute)); late < 0 || late > time.Second+100*time.Millisecond {
+			t.Errorf("the limit was known %s after the window", late)
+		}
+		if m.most > usualLimit.allowed() {
+			t.Errorf("%d used in a window", m.most)
+		}
+	})
+}
+
+func TestAssumedLimit(t *testing.T) {
+	for _, test := range []struct {
+		headers []string
+		window  time.Duration // 0 where none is told
+		weight  int
+	}{
+		{nil, 0, 0},
+		{[]string{"X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-", "X-MBX-USED-WEIGHT-M", "X-MBX-USED-WEIGHT-0S",
+			"X-MBX-USED-WEIGHT-5X", "X-MBX-USED-WEIGHT--1S", "X-MBX-USED-WEIGHT-1001D", "X-MBX-USED-WEIGHT-é"}, 0, 0},
+		{[]string{"X-MBX-USED-WEIGHT-10S"}, 10 * time.Second, leastLimit},
+		{[]string{"X-MBX-USED-WEIGHT-10S", "X-MBX-USED-WEIGHT-1M"}, time.Minute, 6000},
+		{[]string{"X-MBX-USED-WEIGHT-10S", "X-MBX-USED-WEIGHT-1h", "X-MBX-USED-WEIGHT-5M"}, time.Hour, leastLimit},
+	} {
+		header := http.Header{}
+		for _, name := range test.headers {
+			header.Set(name, "1")
+		}
+		limit, told := assumedLimit(header)
+		if told != (test.window > 0) || told && (limit.window != test.window || limit.weight != test.weight || header.Get(limit.header) != "1") {
+			t.Errorf("%v: %+v, %v", test.headers, limit, told)
+		}
+	}
+}
+
 // What was read of the windows that were assumed says nothing of the real ones.
 func TestALimitOfOtherWindows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -293,7 +406,7 @@ func TestALimitOfOtherWindows(t *testing.T) {
 
 func TestRequestsAreSentInTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMeter(t, weightLimit{weight: 40, window: 10 * time.Second, header: usedWeightHeader(10, "S")})
+		m := newMeter(t, weightLimit{weight: leastLimit, window: 10 * time.Second, header: usedWeightHeader(10, "S")})
 		g := m.governor(nil)
 		var callers sync.WaitGroup
 		answered := make([]time.Time, 60)
@@ -331,7 +444,7 @@ func TestFailedRequestsCount(t *testing.T) {
 		g := newGovernor(roundTripper(func(*http.Request) (*http.Response, error) {
 			sent++
 			return nil, errors.New("broken line")
-		}), nil, func() (time.Time, bool) { return time.Time{}, false }, quiet)
+		}), "exchange", nil, func() (time.Time, bool) { return time.Time{}, false }, quiet)
 		ctx, cancel := context.WithTimeout(t.Context(), 59*time.Second)
 		defer cancel()
 		for {
@@ -343,7 +456,7 @@ func TestFailedRequestsCount(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if want := usualLimit.weight / share / exchangeInfoWeight; sent != want {
+		if want := usualLimit.allowed() / exchangeInfoWeight; sent != want {
 			t.Errorf("%d requests were sent, want %d", sent, want)
 		}
 	})
@@ -360,7 +473,7 @@ func BenchmarkGovernor(b *testing.B) {
 	response.Header.Set(usualLimit.header, "1")
 	newIdle := func() (*governor, *http.Request) {
 		g := newGovernor(roundTripper(func(*http.Request) (*http.Response, error) { return response, nil }),
-			nil, func() (time.Time, bool) { return time.Now(), true }, quiet)
+			"exchange", nil, func() (time.Time, bool) { return time.Now(), true }, quiet)
 		g.setLimit(weightLimit{weight: 1e15, window: time.Millisecond, header: usualLimit.header})
 		request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "http://exchange/api/v3/klines?symbol=BTCUSDT", nil)
 		if err != nil {

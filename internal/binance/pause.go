@@ -8,23 +8,23 @@ import (
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/history"
-	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
-// PauseStore keeps the pause that the exchange last asked for, so that a process
-// that is started anew, and others beside it, keep to it.
+// PauseStore keeps the pause that a host of the exchange last asked for, so that
+// a process that is started anew, and others beside it, keep to it.
 type PauseStore interface {
-	// Pause returns what SetPause stored, the zero Pause where it never did.
-	Pause(ctx context.Context) (history.Pause, error)
-	// SetPause stores a pause unless the stored one ends later.
-	SetPause(ctx context.Context, pause history.Pause) error
+	// Pause returns what SetPause stored for the host, the zero Pause where it
+	// never did or the pause is over.
+	Pause(ctx context.Context, host string) (history.Pause, error)
+	// SetPause stores a pause unless the stored one of the host ends later.
+	SetPause(ctx context.Context, host string, pause history.Pause) error
 }
 
 // noPauses is the PauseStore of a client without one.
 type noPauses struct{}
 
-func (noPauses) Pause(context.Context) (history.Pause, error)  { return history.Pause{}, nil }
-func (noPauses) SetPause(context.Context, history.Pause) error { return nil }
+func (noPauses) Pause(context.Context, string) (history.Pause, error)  { return history.Pause{}, nil }
+func (noPauses) SetPause(context.Context, string, history.Pause) error { return nil }
 
 // statusBanned is Binance's for an address that went on after a 429.
 const statusBanned = http.StatusTeapot
@@ -75,7 +75,4 @@ func retryAfter(header string, now time.Time) time.Duration {
 	return 0
 }
 
-func pausedError(pause history.Pause) error {
-	return market.Errorf(market.Unavailable, "the exchange asked us to wait until %s: %s",
-		pause.Until.UTC().Format(time.RFC3339), pause.Reason)
-}
+func pausedError(pause history.Pause) error { return &history.PausedError{Pause: pause} }

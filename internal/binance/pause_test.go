@@ -22,20 +22,23 @@ type pauseStore struct {
 	pause history.Pause
 	reads int
 	err   error
-	ctx   error // of the last SetPause
+	hosts []string // that were asked for or set
+	ctx   error    // of the last SetPause
 }
 
-func (s *pauseStore) Pause(context.Context) (history.Pause, error) {
+func (s *pauseStore) Pause(_ context.Context, host string) (history.Pause, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
+	s.hosts = append(s.hosts, host)
 	return s.pause, s.err
 }
 
-func (s *pauseStore) SetPause(ctx context.Context, pause history.Pause) error {
+func (s *pauseStore) SetPause(ctx context.Context, host string, pause history.Pause) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ctx = ctx.Err()
+	s.hosts = append(s.hosts, host)
 	if pause.Until.After(s.pause.Until) {
 		s.pause = history.Pause{Until: pause.Until.Round(0), Reason: pause.Reason}
 	}
@@ -104,6 +107,9 @@ func checkPaused(t *testing.T, err error, until time.Time) {
 	t.Helper()
 	if market.ErrorCode(err) != market.Unavailable || !strings.Contains(err.Error(), "asked us to wait until "+until.UTC().Format(time.RFC3339)) {
 		t.Errorf("error %v, want a pause until %s", err, until)
+	}
+	if paused, ok := errors.AsType[*history.PausedError](err); !ok || !paused.Pause.Until.Equal(until) {
+		t.Errorf("error %#v does not bear the end of the pause, %s", err, until)
 	}
 }
 
@@ -181,6 +187,11 @@ func TestAPauseIsStoredForACallerWhoHasGone(t *testing.T) {
 		_ = ask(ctx, g, "klines")
 		if store.pause.Until.IsZero() || store.ctx != nil {
 			t.Errorf("stored %+v with a context that is %v", store.pause, store.ctx)
+		}
+		for _, host := range store.hosts {
+			if host != "exchange" {
+				t.Errorf("of %q", host)
+			}
 		}
 	})
 }

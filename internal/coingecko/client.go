@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -89,43 +90,49 @@ func NewClient(config Config) (*Client, error) {
 // reached, is in trouble, answers nonsense, or asked to be left alone until an
 // instant, before which nothing is asked. A Forbidden or an Invalid error will
 // not pass, and says what to do.
-func (c *Client) Coins(ctx context.Context, ids []string) ([]market.Coin, error) {
+//
+// The coins are of a simulated market where the answer bears
+// history.SimulatedHeader. Of no coins no origin is known.
+func (c *Client) Coins(ctx context.Context, ids []string) ([]market.Coin, history.Origin, error) {
 	if len(ids) == 0 {
-		return nil, nil // CoinGecko would take it for all coins
+		return nil, "", nil // CoinGecko would take it for all coins
 	}
 	if len(ids) > mostCoins {
-		return nil, market.Errorf(market.Invalid, "%d coins are too many: ask for at most %d at once", len(ids), mostCoins)
+		return nil, "", market.Errorf(market.Invalid, "%d coins are too many: ask for at most %d at once", len(ids), mostCoins)
 	}
 	for _, id := range ids {
 		if !wellFormedID(id) {
-			return nil, market.Errorf(market.Invalid,
+			return nil, "", market.Errorf(market.Invalid,
 				"%s is not the id of a coin: use up to %d letters, digits, dots, hyphens and underscores, such as bitcoin",
 				quote(id), maxIDLength)
 		}
 	}
-	body, err := c.get(ctx, "coins/markets", url.Values{
+	body, header, err := c.get(ctx, "coins/markets", url.Values{
 		"vs_currency": {"usd"}, "ids": {strings.Join(ids, ",")}, "per_page": {strconv.Itoa(mostCoins)},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("asking CoinGecko: %w", err)
+		return nil, "", fmt.Errorf("asking CoinGecko: %w", err)
 	}
 	coins, err := decodeMarkets(body, ids, c.now())
 	if err != nil {
-		return nil, market.Errorf(market.Unavailable, "CoinGecko's answer makes no sense: %v", err)
+		return nil, "", market.Errorf(market.Unavailable, "CoinGecko's answer makes no sense: %v", err)
 	}
-	return coins, nil
+	if header.Get(history.SimulatedHeader) != "" {
+		return coins, history.Simulated, nil
+	}
+	return coins, history.Real, nil
 }
 
-// get returns the body of an answer with status 200.
-func (c *Client) get(ctx context.Context, path string, query url.Values) ([]byte, error) {
+// get returns the body and the header of an answer with status 200.
+func (c *Client) get(ctx context.Context, path string, query url.Values) ([]byte, http.Header, error) {
 	if err := c.paused(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	address := c.root.JoinPath(path)
 	address.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("making the request: %w", err)
+		return nil, nil, fmt.Errorf("making the request: %w", err)
 	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", "CryptoBoat")
@@ -134,20 +141,20 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) ([]byte
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, unreachable(ctx, err)
+		return nil, nil, unreachable(ctx, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, c.refusal(response)
+		return nil, nil, c.refusal(response)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
 	switch {
 	case err != nil:
-		return nil, unreachable(ctx, err)
+		return nil, nil, unreachable(ctx, err)
 	case len(body) > maxAnswerBytes:
-		return nil, market.Errorf(market.Unavailable, "CoinGecko's answer is longer than %d bytes", maxAnswerBytes)
+		return nil, nil, market.Errorf(market.Unavailable, "CoinGecko's answer is longer than %d bytes", maxAnswerBytes)
 	}
-	return body, nil
+	return body, response.Header, nil
 }
 
 // unreachable is the error of a call that was not answered whole.

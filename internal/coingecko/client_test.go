@@ -59,7 +59,7 @@ func TestOneCallForAllCoins(t *testing.T) {
 		asked = r
 		answer(http.StatusOK, "["+good+"]")(w, r)
 	})
-	coins, err := client.Coins(t.Context(), []string{"bitcoin", "ethereum"})
+	coins, _, err := client.Coins(t.Context(), []string{"bitcoin", "ethereum"})
 	if err != nil || len(coins) != 1 || coins[0].Ticker != "BTC" {
 		t.Fatalf("got %+v, %v", coins, err)
 	}
@@ -75,15 +75,30 @@ func TestOneCallForAllCoins(t *testing.T) {
 	}
 
 	client.apiKey = ""
-	if _, err := client.Coins(t.Context(), []string{"bitcoin"}); err != nil {
+	if _, _, err := client.Coins(t.Context(), []string{"bitcoin"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, sent := asked.Header[http.CanonicalHeaderKey("x-cg-demo-api-key")]; sent {
 		t.Error("an empty key was sent")
 	}
 
-	if coins, err := client.Coins(t.Context(), nil); err != nil || len(coins) != 0 || calls.Load() != 2 {
+	if coins, _, err := client.Coins(t.Context(), nil); err != nil || len(coins) != 0 || calls.Load() != 2 {
 		t.Errorf("no ids: %v, %v, %d calls", coins, err, calls.Load())
+	}
+}
+
+func TestASimulatedMarketIsTold(t *testing.T) {
+	for _, test := range []struct {
+		header []string
+		want   history.Origin
+	}{
+		{nil, history.Real},
+		{[]string{history.SimulatedHeader, "true"}, history.Simulated},
+	} {
+		client := newTestClient(t, answer(http.StatusOK, "["+good+"]", test.header...))
+		if _, origin, err := client.Coins(t.Context(), []string{"bitcoin"}); origin != test.want || err != nil {
+			t.Errorf("header %v: origin %q, error %v, want %q", test.header, origin, err, test.want)
+		}
 	}
 }
 
@@ -93,7 +108,7 @@ func TestIDsThatCannotBe(t *testing.T) {
 		{""}, {"bitcoin,dogecoin"}, {"bit coin"}, {"bitcoin\n"}, {"bitcoin", strings.Repeat("a", maxIDLength+1)},
 		slices.Repeat([]string{"bitcoin"}, mostCoins+1),
 	} {
-		if _, err := client.Coins(t.Context(), ids); market.ErrorCode(err) != market.Invalid {
+		if _, _, err := client.Coins(t.Context(), ids); market.ErrorCode(err) != market.Invalid {
 			t.Errorf("%.3q: %v", ids, err)
 		}
 	}
@@ -118,7 +133,7 @@ func TestRefusals(t *testing.T) {
 		"no HTTP at all": {hangUp, market.Unavailable, "does not answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := newTestClient(t, test.handler).Coins(t.Context(), []string{"bitcoin"})
+			_, _, err := newTestClient(t, test.handler).Coins(t.Context(), []string{"bitcoin"})
 			if market.ErrorCode(err) != test.code || !strings.Contains(fmt.Sprint(err), test.want) {
 				t.Errorf("got %v (%s), want %s with %q", err, market.ErrorCode(err), test.code, test.want)
 			}
@@ -139,7 +154,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	defer elsewhere.Close()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		client := newTestClient(t, answer(status, "", "Location", elsewhere.URL))
-		if _, err := client.Coins(t.Context(), []string{"bitcoin"}); market.ErrorCode(err) != market.Invalid {
+		if _, _, err := client.Coins(t.Context(), []string{"bitcoin"}); market.ErrorCode(err) != market.Invalid {
 			t.Errorf("status %d: %v", status, err)
 		}
 	}
@@ -177,7 +192,7 @@ func TestPauseAfterTooManyCalls(t *testing.T) {
 			until := sampled.Add(test.wait).Format(time.RFC3339)
 			for _, after := range []time.Duration{0, 0, test.wait - 1} {
 				now = sampled.Add(after)
-				_, err := client.Coins(t.Context(), []string{"bitcoin"})
+				_, _, err := client.Coins(t.Context(), []string{"bitcoin"})
 				if market.ErrorCode(err) != market.Unavailable || !strings.Contains(market.ErrorMessage(err), "until "+until) {
 					t.Errorf("after %s: %v, want it unavailable until %s", after, err, until)
 				}
@@ -186,7 +201,7 @@ func TestPauseAfterTooManyCalls(t *testing.T) {
 				t.Errorf("%d calls were made within the pause", calls.Load()-1)
 			}
 			now = sampled.Add(test.wait)
-			if _, err := client.Coins(t.Context(), []string{"bitcoin"}); err != nil || calls.Load() != 2 {
+			if _, _, err := client.Coins(t.Context(), []string{"bitcoin"}); err != nil || calls.Load() != 2 {
 				t.Errorf("after the pause: %v, %d calls", err, calls.Load())
 			}
 		})
@@ -200,7 +215,7 @@ func TestCallerThatGivesUp(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	})
-	_, err := client.Coins(ctx, []string{"bitcoin"})
+	_, _, err := client.Coins(ctx, []string{"bitcoin"})
 	if !errors.Is(err, context.Canceled) || market.ErrorCode(err) == market.Unavailable {
 		t.Errorf("got %v", err)
 	}

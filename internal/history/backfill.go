@@ -20,25 +20,31 @@ const parallelPages = 4
 // of the roll-ups. What it does not reach, the next run does.
 const refreshAfterStop = 30 * time.Second
 
+// mostSetAside is how many pages in a row may fail before the exchange counts as
+// away.
+const mostSetAside = 3
+
 // Backfiller makes stored series complete with what an exchange has.
 type Backfiller struct {
 	exchange Exchange
 	store    Store
 	log      *slog.Logger
+	pauses   *patience
 }
 
 // NewBackfiller returns a Backfiller that is safe for concurrent use.
 func NewBackfiller(exchange Exchange, store Store, log *slog.Logger) *Backfiller {
-	return &Backfiller{exchange: exchange, store: store, log: log}
+	return &Backfiller{exchange: exchange, store: store, log: log, pauses: &patience{log: log}}
 }
 
 // BackfillReport says what a run came to, or has come to so far.
 type BackfillReport struct {
 	Pages                     int           // of the plan that are done
 	Unfinished                int           // of the plan that are not, in whole or in part
+	SetAside                  int           // of the unfinished ones, those that never got a usable answer
 	New, Unchanged, Corrected int64         // candles, as in WriteResult
-	EmptyAnswers              int           // to requests for a page or the rest of one
 	StayedEmpty               int64         // places that were asked for and have no candle
+	StayPending               int64         // places of the wanted range that were asked for, but not often enough to be confirmed
 	Retries                   int           // requests and transactions that were tried again
 	Duration                  time.Duration // since the run began
 }
@@ -52,8 +58,12 @@ type BackfillProgress struct {
 // Run asks for the pages of a plan, several at once, and stores every answer as
 // it comes in a transaction of its own. It calls report after each page, one
 // call at a time. What fails with the code Unavailable is tried again for a
-// while; that it goes on failing, any other failure and ctx stop the run. What
-// is stored by then stays, and the next plan goes on from there.
+// while, and a pause of up to a quarter of an hour is waited for.
+//
+// A page that still gets no usable answer is set aside, and the error at the end
+// tells of it. When several in a row are, the exchange counts as away. That, a
+// longer pause, any other failure and ctx stop the run; what is stored by then
+// stays, and the next plan goes on from there.
 //
 // However a run ends, it refreshes the roll-ups of all that the plan wanted, not
 // only of what it wrote: a run before it may have been killed between the one
@@ -73,7 +83,10 @@ func (b *Backfiller) Run(
 			}
 		})
 	}
-	err = errors.Join(err, b.refresh(ctx, plan.Series, plan.Wanted))
+	if err == nil && total.StayedEmpty > 0 {
+		total.StayPending, err = b.stayPending(ctx, plan, &total.Retries)
+	}
+	err = errors.Join(err, b.refresh(ctx, plan.Series, plan.Wanted, &total.Retries))
 	total.Duration = time.Since(started)
 	if err != nil {
 		return total, fmt.Errorf("backfill of %s: %w", plan.Series, err)
@@ -88,8 +101,28 @@ type fetchedPage struct {
 	err  error
 }
 
+// stayPending counts the places of a plan that the exchange was asked for in
+// vain, and that will be asked for again.
+func (b *Backfiller) stayPending(ctx context.Context, plan BackfillPlan, retries *int) (int64, error) {
+	gaps, err := b.gaps(ctx, plan.Series, plan.Wanted, retries)
+	var pending int64
+	for _, gap := range gaps {
+		if gap.Cause == Pending && gap.Asked > 0 {
+			pending += int64(gap.Missing)
+		}
+	}
+	return pending, err
+}
+
+// unusable is the failure of a page that the exchange gave no usable answer for,
+// however often it was asked.
+type unusable struct{ error }
+
+// Unwrap returns what was wrong with the last answer.
+func (u unusable) Unwrap() error { return u.error }
+
 // fetch fetches the pages of a plan and calls done after each, one call at a
-// time. The first failure stops it.
+// time. The first failure stops it, unless the page can be set aside.
 func (b *Backfiller) fetch(ctx context.Context, plan BackfillPlan, done func(fetchedPage)) error {
 	// By the exchange's clock, which has no jumps that ours may have, and which
 	// says what is closed.
@@ -117,7 +150,7 @@ func (b *Backfiller) fetch(ctx context.Context, plan BackfillPlan, done func(fet
 		working.Go(func() {
 			for page := range queue {
 				came, err := b.fetchPage(ctx, plan.Series, page, asking)
-				if err != nil {
+				if err != nil && came.SetAside == 0 {
 					stop(err)
 				}
 				fetched <- fetchedPage{page, came, err}
@@ -128,10 +161,26 @@ func (b *Backfiller) fetch(ctx context.Context, plan BackfillPlan, done func(fet
 		working.Wait()
 		close(fetched)
 	}()
+	var setAside []error
+	inARow := 0
 	for page := range fetched {
+		if page.came.SetAside == 0 {
+			inARow = 0
+		} else {
+			b.log.WarnContext(ctx, "a page is set aside", "series", plan.Series.String(),
+				"start", page.page.Start, "end", page.page.End, "error", page.err)
+			setAside = append(setAside, page.err)
+			if inARow++; inARow == mostSetAside {
+				stop(fmt.Errorf("%d pages in a row have failed: %w", inARow, page.err))
+			}
+		}
 		done(page)
 	}
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil || len(setAside) == 0 {
+		return err
+	}
+	return fmt.Errorf("%d of %d pages are set aside, as the exchange gives no usable answer for them; the first: %w",
+		len(setAside), len(plan.Pages), setAside[0])
 }
 
 // fetchPage stores what the exchange answers for a page, and returns what that
@@ -148,9 +197,6 @@ func (b *Backfiller) fetchPage(
 		came.New += result.New
 		came.Unchanged += result.Unchanged
 		came.Corrected += result.Corrected
-		if len(answer.Candles) == 0 {
-			came.EmptyAnswers++
-		}
 		for _, empty := range emptyPlaces(series.Interval, answer) {
 			came.StayedEmpty += places(series.Interval, empty)
 		}
@@ -158,6 +204,8 @@ func (b *Backfiller) fetchPage(
 	})
 	if err == nil {
 		came.Pages, came.Unfinished = 1, -1
+	} else if _, ok := errors.AsType[unusable](err); ok && ctx.Err() == nil { // once it is stopped, the error may be another page's
+		came.SetAside = 1
 	}
 	return came, err
 }
@@ -168,7 +216,7 @@ func (r *BackfillReport) add(page BackfillReport) {
 	r.New += page.New
 	r.Unchanged += page.Unchanged
 	r.Corrected += page.Corrected
-	r.EmptyAnswers += page.EmptyAnswers
+	r.SetAside += page.SetAside
 	r.StayedEmpty += page.StayedEmpty
 	r.Retries += page.Retries
 }
@@ -186,10 +234,13 @@ func (b *Backfiller) ask(
 	interval := series.Interval
 	for !rest.Empty() {
 		log := b.log.With("series", series.String(), "start", rest.Start, "end", rest.End)
-		candles, err := retry(ctx, log, "asking for candles", retries, func() ([]market.Candle, error) {
+		candles, err := retry(ctx, b.pauses, log, "asking for candles", retries, func() ([]market.Candle, error) {
 			return b.candles(ctx, series, rest)
 		})
 		if err != nil {
+			if _, paused := errors.AsType[*PausedError](err); !paused && ctx.Err() == nil && market.ErrorCode(err) == market.Unavailable {
+				err = unusable{err}
+			}
 			return fmt.Errorf("asking for candles from %s to %s: %w", instant(rest.Start), instant(rest.End), err)
 		}
 		page := closedPart(interval, Page{Asked: rest, Candles: candles, Asking: asking})
@@ -251,7 +302,7 @@ func (b *Backfiller) write(
 	ctx context.Context, series market.Series, page Page, retries *int,
 ) (WriteResult, error) {
 	log := b.log.With("series", series.String(), "start", page.Asked.Start, "end", page.Asked.End)
-	result, err := retry(ctx, log, "storing candles", retries, func() (WriteResult, error) {
+	result, err := retry(ctx, b.pauses, log, "storing candles", retries, func() (WriteResult, error) {
 		return b.store.WritePage(ctx, series, page)
 	})
 	if err != nil {
@@ -264,7 +315,7 @@ func (b *Backfiller) write(
 }
 
 // refresh brings roll-ups up to date, also where ctx is done already.
-func (b *Backfiller) refresh(ctx context.Context, series market.Series, r market.TimeRange) error {
+func (b *Backfiller) refresh(ctx context.Context, series market.Series, r market.TimeRange, retries *int) error {
 	if r.Empty() {
 		return nil
 	}
@@ -273,7 +324,10 @@ func (b *Backfiller) refresh(ctx context.Context, series market.Series, r market
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), refreshAfterStop)
 		defer cancel()
 	}
-	if err := b.store.RefreshRollUps(ctx, series, r); err != nil {
+	_, err := retry(ctx, b.pauses, b.log.With("series", series.String()), "refreshing roll-ups", retries, func() (struct{}, error) {
+		return struct{}{}, b.store.RefreshRollUps(ctx, series, r)
+	})
+	if err != nil {
 		return fmt.Errorf("refreshing the roll-ups of candles that are stored: %w", err)
 	}
 	return nil

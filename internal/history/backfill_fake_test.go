@@ -93,6 +93,7 @@ type fakeStore struct {
 	// Where set, they run before a transaction begins and after it has ended, and
 	// their error is what comes of it.
 	begin, committed func() error
+	looking          func() error // runs before all that only reads, and before SetListed
 	refreshing       func(context.Context) error
 
 	mu       sync.Mutex
@@ -110,16 +111,22 @@ func newFakeStore(interval market.Interval) *fakeStore {
 }
 
 func (s *fakeStore) Listed(context.Context, market.Symbol) (market.Optional[time.Time], error) {
-	return s.listed, nil
+	return s.listed, call(s.looking)
 }
 
 func (s *fakeStore) SetListed(_ context.Context, _ market.Symbol, listed time.Time) error {
+	if err := call(s.looking); err != nil {
+		return err
+	}
 	s.listed = market.Some(listed)
 	return nil
 }
 
 // Gaps walks place by place.
 func (s *fakeStore) Gaps(_ context.Context, _ market.Series, window market.TimeRange) ([]Gap, error) {
+	if err := call(s.looking); err != nil {
+		return nil, err
+	}
 	stands := map[time.Time]bool{}
 	for open := range s.candles {
 		stands[s.interval.Floor(open)] = true
@@ -213,6 +220,9 @@ func (s *fakeStore) RefreshRollUps(ctx context.Context, _ market.Series, touched
 func (s *fakeStore) StoredCandles(
 	_ context.Context, _ market.Series, r market.TimeRange, limit int,
 ) ([]market.Candle, error) {
+	if err := call(s.looking); err != nil {
+		return nil, err
+	}
 	var candles []market.Candle
 	for _, open := range s.openTimes() {
 		if r.Contains(open) && len(candles) < limit {

@@ -82,7 +82,7 @@ func TestBackfillFetchesAllThereIs(t *testing.T) {
 		if plan.Wanted != bitcoinPlaces(0, 9500) || len(plan.Pages) != 10 || plan.Candles != 9500 {
 			t.Errorf("plan from %v of %d pages and %d candles", plan.Wanted, len(plan.Pages), plan.Candles)
 		}
-		want := BackfillReport{Pages: 10, New: 9490, StayedEmpty: 10, Duration: 300 * time.Millisecond}
+		want := BackfillReport{Pages: 10, New: 9490, StayedEmpty: 10, StayPending: 10, Duration: 300 * time.Millisecond}
 		if report != want {
 			t.Errorf("report %+v, want %+v", report, want)
 		}
@@ -299,7 +299,7 @@ func TestBackfillAsksForTheRestOfACutAnswer(t *testing.T) {
 			exchange.most = test.most
 			store := newFakeStore(bitcoin.Interval)
 			_, report, err := backfill(t.Context(), t, NewBackfiller(exchange, store, quiet()), BackfillRequest{Series: bitcoin})
-			if err != nil || report.New != 890 || report.Unchanged != 0 || report.StayedEmpty != 110 || report.EmptyAnswers != 1 || report.Pages != 1 {
+			if err != nil || report.New != 890 || report.Unchanged != 0 || report.StayedEmpty != 110 || report.StayPending != 110 || report.Pages != 1 {
 				t.Errorf("%s: report %+v, error %v", test.name, report, err)
 			}
 			if len(exchange.asked) != test.requests || len(store.pages) != test.requests {
@@ -323,20 +323,28 @@ func TestBackfillConfirmsEmptyRanges(t *testing.T) {
 			after   time.Duration
 			pages   int
 			empties int
+			pending int64 // places that stay so
 			recheck bool
 		}{
-			{pages: 5, empties: 2},
-			{after: time.Minute, pages: 2, empties: 2}, // not an occasion
-			{after: occasionsApart, pages: 2, empties: 2},
+			{pages: 5, empties: 2, pending: 2000},
+			{after: time.Minute, pages: 2, empties: 2, pending: 2000}, // not an occasion
+			{after: occasionsApart, pages: 2, empties: 2, pending: 2000},
 			{after: occasionsApart, pages: 2, empties: 2},
 			{after: occasionsApart},
 			{after: occasionsApart, pages: 2, empties: 2, recheck: true},
 		} {
 			time.Sleep(run.after)
 			request.Recheck = run.recheck
+			store.pages = nil
 			plan, report, err := backfill(t.Context(), t, b, request)
-			if err != nil || len(plan.Pages) != run.pages || report.EmptyAnswers != run.empties {
-				t.Errorf("want %+v: %d pages, report %+v, error %v", run, len(plan.Pages), report, err)
+			empties := 0
+			for _, page := range store.pages {
+				if len(page.Candles) == 0 {
+					empties++
+				}
+			}
+			if err != nil || len(plan.Pages) != run.pages || empties != run.empties || report.StayPending != run.pending {
+				t.Errorf("want %+v: %d pages, %d empty answers, report %+v, error %v", run, len(plan.Pages), empties, report, err)
 			}
 		}
 		for _, e := range store.empty {

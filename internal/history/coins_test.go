@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -15,11 +16,13 @@ type coinShelf struct {
 	known    []string
 	calls    int
 	stored   []string
-	failing  error // of the source
-	breaking error // of the store
+	origin   Origin // of what the source knows
+	claimed  Origin // of what the store holds
+	failing  error  // of the source
+	breaking error  // of the store
 }
 
-func (s *coinShelf) Coins(_ context.Context, ids []string) ([]market.Coin, error) {
+func (s *coinShelf) Coins(_ context.Context, ids []string) ([]market.Coin, Origin, error) {
 	s.calls++
 	var coins []market.Coin
 	for _, id := range s.known {
@@ -27,14 +30,27 @@ func (s *coinShelf) Coins(_ context.Context, ids []string) ([]market.Coin, error
 			coins = append(coins, market.Coin{ID: id})
 		}
 	}
-	return coins, s.failing
+	return coins, s.origin, s.failing
+}
+
+func (s *coinShelf) ClaimOrigin(_ context.Context, origin Origin) error {
+	if s.claimed == "" {
+		s.claimed = origin
+	}
+	if s.claimed != origin {
+		return market.Errorf(market.Conflict, "the other kind of market")
+	}
+	return nil
 }
 
 func (s *coinShelf) WriteCoins(_ context.Context, coins []market.Coin) (int64, error) {
+	if s.breaking != nil {
+		return 0, s.breaking
+	}
 	for _, c := range coins {
 		s.stored = append(s.stored, c.ID)
 	}
-	return int64(len(coins)), s.breaking
+	return int64(len(coins)), nil
 }
 
 func TestRefreshCoins(t *testing.T) {
@@ -53,16 +69,24 @@ func TestRefreshCoins(t *testing.T) {
 		{name: "none asked for", shelf: coinShelf{known: []string{"bitcoin"}}},
 		{name: "some unknown", shelf: coinShelf{known: []string{"bitcoin"}}, ids: []string{"btc", "bitcoin", "eth"},
 			news: 1, calls: 1, code: market.NotFound, says: "btc, eth"},
+		{name: "simulated beside real", shelf: coinShelf{known: []string{"bitcoin"}, origin: Simulated, claimed: Real}, ids: []string{"bitcoin"},
+			calls: 1, code: market.Conflict, says: "other kind"},
+		{name: "none known", shelf: coinShelf{origin: Simulated, claimed: Real}, ids: []string{"bitcoin"},
+			calls: 1, code: market.NotFound, says: "bitcoin"},
 		{name: "the source fails", shelf: coinShelf{failing: away}, ids: []string{"bitcoin"}, calls: 1, code: market.Unavailable, says: "away"},
-		{name: "the store fails", shelf: coinShelf{breaking: broken}, ids: []string{"bitcoin"}, calls: 1, code: market.Internal, says: "storing"},
+		{name: "the store fails", shelf: coinShelf{known: []string{"bitcoin"}, breaking: broken}, ids: []string{"bitcoin"}, calls: 1, code: market.Internal, says: "storing"},
 	} {
 		shelf := test.shelf
+		shelf.origin = cmp.Or(shelf.origin, Real)
 		news, err := RefreshCoins(t.Context(), &shelf, &shelf, test.ids)
 		if news != test.news || shelf.calls != test.calls || int64(len(shelf.stored)) != test.news {
 			t.Errorf("%s: %d news, %d calls, stored %v", test.name, news, shelf.calls, shelf.stored)
 		}
 		if market.ErrorCode(err) != test.code || err != nil && !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: error %v, want %q", test.name, err, test.says)
+		}
+		if news > 0 && shelf.claimed != shelf.origin {
+			t.Errorf("%s: the store is claimed for %q", test.name, shelf.claimed)
 		}
 	}
 }

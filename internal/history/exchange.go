@@ -57,9 +57,27 @@ const (
 	Simulated Origin = "simulated" // the offline exchange
 )
 
+// SimulatedHeader is the HTTP header that every answer of the offline exchange
+// bears, and none of a real one does.
+const SimulatedHeader = "X-Cryptoboat-Simulated"
+
 // Pause is a time in which an exchange must not be asked, because it said so.
 // The zero Pause is none.
 type Pause struct {
 	Until  time.Time // by our clock
 	Reason string    // for people
+}
+
+// PausedError is the failure of a request that was not sent, or not answered,
+// because of a pause. Its code is Unavailable; it is of no use to ask again
+// before the pause is over.
+type PausedError struct{ Pause Pause }
+
+// Error says until when the pause lasts, and why.
+func (e *PausedError) Error() string { return e.Unwrap().Error() }
+
+// Unwrap returns the failure as an Unavailable error.
+func (e *PausedError) Unwrap() error {
+	return market.Errorf(market.Unavailable, "the exchange asked us to wait until %s: %s",
+		e.Pause.Until.UTC().Format(time.RFC3339), e.Pause.Reason)
 }

@@ -48,7 +48,8 @@ func (b *Backfiller) plan(ctx context.Context, request BackfillRequest) (Backfil
 	if window.Empty() {
 		return plan, nil
 	}
-	gaps, err := b.store.Gaps(ctx, request.Series, window)
+	var retries int
+	gaps, err := b.gaps(ctx, request.Series, window, &retries)
 	if err != nil {
 		return BackfillPlan{}, err
 	}
@@ -95,23 +96,34 @@ func (b *Backfiller) window(
 // listed returns when a symbol was listed. It is asked for once: a listing does
 // not change.
 func (b *Backfiller) listed(ctx context.Context, symbol market.Symbol) (time.Time, error) {
-	known, err := b.store.Listed(ctx, symbol)
+	log := b.log.With("symbol", symbol)
+	var retries int
+	known, err := retry(ctx, b.pauses, log, "looking up the listing", &retries, func() (market.Optional[time.Time], error) {
+		return b.store.Listed(ctx, symbol)
+	})
 	if err != nil || known.Valid {
 		return known.Value, err
 	}
-	var retries int
-	listed, err := retry(ctx, b.log.With("symbol", symbol), "asking for the listing", &retries, func() (time.Time, error) {
+	listed, err := retry(ctx, b.pauses, log, "asking for the listing", &retries, func() (time.Time, error) {
 		return b.exchange.Listed(ctx, symbol)
 	})
 	if err != nil {
 		return time.Time{}, err
 	}
-	return listed, b.store.SetListed(ctx, symbol, listed)
+	return retry(ctx, b.pauses, log, "storing the listing", &retries, func() (time.Time, error) {
+		return listed, b.store.SetListed(ctx, symbol, listed)
+	})
+}
+
+func (b *Backfiller) gaps(ctx context.Context, series market.Series, window market.TimeRange, retries *int) ([]Gap, error) {
+	return retry(ctx, b.pauses, b.log.With("series", series.String()), "looking for gaps", retries, func() ([]Gap, error) {
+		return b.store.Gaps(ctx, series, window)
+	})
 }
 
 func (b *Backfiller) now(ctx context.Context) (time.Time, error) {
 	var retries int
-	return retry(ctx, b.log, "asking for the exchange's time", &retries, func() (time.Time, error) {
+	return retry(ctx, b.pauses, b.log, "asking for the exchange's time", &retries, func() (time.Time, error) {
 		return b.exchange.Now(ctx)
 	})
 }

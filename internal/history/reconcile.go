@@ -28,7 +28,9 @@ type ReconcileRequest struct {
 // ReconcileReport says what a comparison came to, in candles, or has come to so
 // far.
 type ReconcileReport struct {
-	Compared       market.TimeRange // on the grid
+	Pages          int              // that are compared
+	Unfinished     int              // pages that are not, in whole or in part
+	Compared       market.TimeRange // on the grid; empty where nothing was
 	Equal          int64
 	Missing        int64 // here
 	Unknown        int64 // to the exchange
@@ -64,18 +66,33 @@ type FieldDifference struct {
 }
 
 // Reconcile compares the stored candles of a range with those of the exchange,
-// page by page, and calls report for each difference, oldest first. Candles that
-// are not closed are left out. What the exchange does not publish is not
+// page by page, and calls report for each difference, oldest first, and progress
+// after each page, one call at a time. Candles that are not closed are left out. What the exchange does not publish is not
 // compared: that it says nothing does not make what is stored untrue. Errors
 // are those of Plan and Run.
 func (b *Backfiller) Reconcile(
-	ctx context.Context, stored StoredCandles, request ReconcileRequest, report func(Difference),
+	ctx context.Context, stored StoredCandles, request ReconcileRequest,
+	report func(Difference), progress func(ReconcileReport),
 ) (ReconcileReport, error) {
 	started := time.Now()
 	var total ReconcileReport
-	err := b.reconcile(ctx, stored, request, &total, report)
+	window, asking, err := b.window(ctx, request.Series, request.Wanted)
+	if err == nil {
+		pages := pagesOf(request.Series.Interval, window)
+		total.Unfinished = len(pages)
+		for _, page := range pages {
+			if err = b.reconcile(ctx, stored, request, page, asking, &total, report); err != nil {
+				break
+			}
+			total.Pages++
+			total.Unfinished--
+			total.Duration = time.Since(started)
+			progress(total)
+		}
+	}
 	if request.Mend {
-		err = errors.Join(err, b.refresh(ctx, request.Series, total.Compared))
+		// All of it: what was written when the connection broke is not known.
+		err = errors.Join(err, b.refresh(ctx, request.Series, window, &total.Retries))
 	}
 	total.Duration = time.Since(started)
 	if err != nil {
@@ -84,40 +101,44 @@ func (b *Backfiller) Reconcile(
 	return total, nil
 }
 
+// pagesOf cuts a range on the grid into pages.
+func pagesOf(interval market.Interval, r market.TimeRange) []market.TimeRange {
+	var pages []market.TimeRange
+	for !r.Empty() {
+		page := market.TimeRange{Start: r.Start, End: earlier(placeAfter(interval, r.Start, PageLimit), r.End)}
+		pages = append(pages, page)
+		r.Start = page.End
+	}
+	return pages
+}
+
+// reconcile compares one page.
 func (b *Backfiller) reconcile(
-	ctx context.Context, stored StoredCandles, request ReconcileRequest, total *ReconcileReport, report func(Difference),
+	ctx context.Context, stored StoredCandles, request ReconcileRequest, page market.TimeRange, asking time.Time,
+	total *ReconcileReport, report func(Difference),
 ) error {
 	series := request.Series
-	window, asking, err := b.window(ctx, series, request.Wanted)
-	if err != nil {
-		return err
-	}
-	total.Compared = window
-	for rest := window; !rest.Empty(); {
-		page := market.TimeRange{
-			Start: rest.Start,
-			End:   earlier(placeAfter(series.Interval, rest.Start, PageLimit), rest.End),
-		}
-		err := b.ask(ctx, series, page, asking, &total.Retries, func(answer Page) error {
-			here, err := readStored(ctx, stored, series, answer.Asked)
-			if err != nil {
-				return err
-			}
-			mendable := total.compare(here, answer.Candles, report)
-			if !mendable || !request.Mend {
-				return nil
-			}
-			result, err := b.write(ctx, series, answer, &total.Retries)
-			total.New += result.New
-			total.Corrected += result.Corrected
-			return err
+	return b.ask(ctx, series, page, asking, &total.Retries, func(answer Page) error {
+		log := b.log.With("series", series.String(), "start", answer.Asked.Start, "end", answer.Asked.End)
+		here, err := retry(ctx, b.pauses, log, "reading candles", &total.Retries, func() ([]market.Candle, error) {
+			return readStored(ctx, stored, series, answer.Asked)
 		})
 		if err != nil {
 			return err
 		}
-		rest.Start = page.End
-	}
-	return nil
+		mendable := total.compare(here, answer.Candles, report)
+		if total.Compared.Empty() {
+			total.Compared.Start = answer.Asked.Start
+		}
+		total.Compared.End = answer.Asked.End
+		if !mendable || !request.Mend {
+			return nil
+		}
+		result, err := b.write(ctx, series, answer, &total.Retries)
+		total.New += result.New
+		total.Corrected += result.Corrected
+		return err
+	})
 }
 
 // readStored reads all candles of a page: there may be more of them than places,

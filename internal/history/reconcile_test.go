@@ -2,6 +2,8 @@ package history
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -16,7 +18,17 @@ func reconcile(
 ) ([]Difference, ReconcileReport, error) {
 	var differences []Difference
 	b := NewBackfiller(exchange, store, quiet())
-	report, err := b.Reconcile(ctx, store, request, func(d Difference) { differences = append(differences, d) })
+	var last ReconcileReport
+	report, err := b.Reconcile(ctx, store, request,
+		func(d Difference) { differences = append(differences, d) },
+		func(progress ReconcileReport) {
+			if progress.Pages == last.Pages+1 { // otherwise it is not the report's
+				last = progress
+			}
+		})
+	if last.Pages != report.Pages {
+		return nil, report, fmt.Errorf("the last progress is %+v, the report %+v", last, report)
+	}
 	return differences, report, err
 }
 
@@ -69,7 +81,7 @@ func TestReconcileReportsDifferences(t *testing.T) {
 			}
 			report.Duration = 0
 			if want := (ReconcileReport{
-				Compared: bitcoinPlaces(0, 2500), Equal: 2500 - 22 - 5, Missing: 3, Unknown: 1, Different: 2, Retries: 1,
+				Pages: 3, Compared: bitcoinPlaces(0, 2500), Equal: 2500 - 22 - 5, Missing: 3, Unknown: 1, Different: 2, Retries: 1,
 			}); report != want {
 				t.Errorf("report %+v, want %+v", report, want)
 			}
@@ -112,6 +124,30 @@ func TestReconcileComparesClosedCandlesOfTheRange(t *testing.T) {
 			t.Errorf("unknown symbol: error %v", err)
 		}
 	})
+}
+
+func TestReconcileSaysHowFarItCame(t *testing.T) {
+	for _, test := range []struct {
+		fails int // the request that does
+		want  ReconcileReport
+	}{
+		{0, ReconcileReport{Unfinished: 3}},
+		{2, ReconcileReport{Pages: 2, Unfinished: 1, Compared: bitcoinPlaces(0, 2000), Missing: 2000}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			exchange := marketOf(2500, nil)
+			exchange.fail = func(k int) error {
+				if k == test.fails {
+					return errBarred
+				}
+				return nil
+			}
+			_, report, err := reconcile(t.Context(), exchange, newFakeStore(bitcoin.Interval), ReconcileRequest{Series: bitcoin})
+			if report.Duration = 0; report != test.want || !errors.Is(err, errBarred) {
+				t.Errorf("report %+v, want %+v, error %v", report, test.want, err)
+			}
+		})
+	}
 }
 
 func TestReconcileReadsMoreCandlesThanPlaces(t *testing.T) {

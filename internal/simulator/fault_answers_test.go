@@ -148,6 +148,18 @@ func TestAScriptedPauseIsMeant(t *testing.T) {
 	}
 }
 
+// A client may go by the date of an answer as by the time that it asks for; that
+// of the answer with which a clock becomes skewed is skewed as well.
+func TestAnswersAreDatedByTheExchangesClock(t *testing.T) {
+	e := open(t, Config{Script: Script{Rules: []Rule{{On: REST, Fault: ClockSkew, Nth: 2, Shift: time.Hour}}}})
+	for k, want := range []time.Time{startsAt, startsAt.Add(time.Hour), startsAt.Add(time.Hour)} {
+		response, _ := e.get(t, "/api/v3/time")
+		if got := response.Header.Get("Date"); got != want.Format(http.TimeFormat) {
+			t.Errorf("answer %d is dated %s, want %s", k+1, got, want)
+		}
+	}
+}
+
 func TestASkewedClockShowsAndClosesCandles(t *testing.T) {
 	e := open(t, Config{Script: Script{Rules: []Rule{{On: REST, Fault: ClockSkew, Nth: 2, Shift: 15 * time.Minute}}}})
 	now := func() time.Time {

@@ -70,6 +70,7 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request, endpoint rest
 	fault := s.faults.pick(endpoint.name)
 	if fault != nil && fault.Fault == ClockSkew {
 		s.skew.Store(int64(fault.Shift))
+		s.setDate(w.Header())
 		s.played(fault)
 		fault = nil
 	}

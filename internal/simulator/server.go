@@ -139,6 +139,7 @@ func (s *Server) Meter() Meter {
 // cut short.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(simulatedHeader, "true")
+	s.setDate(w.Header())
 	path := r.URL.Path
 	if endpoint, known := restEndpoints[path]; known {
 		s.serveREST(w, r, endpoint)
@@ -152,6 +153,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.Error(w, "404 Not Found", http.StatusNotFound)
 	}
+}
+
+// setDate dates an answer by the exchange's clock; net/http would by the machine's.
+func (s *Server) setDate(header http.Header) {
+	header.Set("Date", s.clock().Format(http.TimeFormat))
 }
 
 // Close ends every WebSocket session and every answer that is being slowed down,

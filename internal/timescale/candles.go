@@ -41,7 +41,7 @@ func (d *Database) WriteCandles(
 	ctx context.Context, series market.Series, open func() (history.CandleReader, error),
 ) (history.WriteResult, error) {
 	var result history.WriteResult
-	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, takeTurnsSQL, series.String()); err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ var writeCoinSQL = func() string {
 // same instant with equal values is no news; with other values it is replaced.
 func (d *Database) WriteCoins(ctx context.Context, coins []market.Coin) (int64, error) {
 	var news int64
-	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
 		for k := range coins {
 			written, err := tx.Exec(ctx, writeCoinSQL, coinFields(&coins[k])...)
 			if err != nil {

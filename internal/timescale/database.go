@@ -20,7 +20,7 @@ import (
 // Database is a pool of connections to one TimescaleDB database. It is safe
 // for concurrent use; Close it when done.
 type Database struct {
-	pool *pgxpool.Pool
+	pool pool
 }
 
 // errUnreadableURL stands for what the parser says, which may quote the URL, and
@@ -52,13 +52,13 @@ func Open(ctx context.Context, url string) (*Database, error) {
 		}
 		return connection, nil
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	connections, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	database := &Database{pool: pool}
+	database := &Database{pool: pool{connections}}
 	if err := database.check(ctx); err != nil {
-		pool.Close()
+		database.Close()
 		return nil, err
 	}
 	return database, nil

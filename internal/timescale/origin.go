@@ -21,8 +21,14 @@ func (d *Database) ClaimOrigin(ctx context.Context, origin history.Origin) error
 	if err != nil {
 		return fmt.Errorf("claim the database for %s candles: %w", origin, err)
 	}
+	return d.CheckOrigin(ctx, origin)
+}
+
+// CheckOrigin returns the Conflict error of a claim that would be refused, and
+// claims nothing.
+func (d *Database) CheckOrigin(ctx context.Context, origin history.Origin) error {
 	claimed, err := d.Origin(ctx)
-	if err != nil || claimed == origin {
+	if err != nil || claimed == origin || claimed == "" {
 		return err
 	}
 	return market.Errorf(market.Conflict,

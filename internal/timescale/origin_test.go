@@ -75,3 +75,21 @@ func TestCandlesThatWereThereAreReal(t *testing.T) {
 		t.Errorf("got %q, %v", origin, err)
 	}
 }
+
+func TestACheckClaimsNothing(t *testing.T) {
+	d := timescaletest.Open(t)
+	for _, origin := range []history.Origin{history.Simulated, history.Real} {
+		if err := d.CheckOrigin(t.Context(), origin); err != nil {
+			t.Errorf("%s candles in a database without any: %v", origin, err)
+		}
+	}
+	if err := d.ClaimOrigin(t.Context(), history.Simulated); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.CheckOrigin(t.Context(), history.Simulated); err != nil {
+		t.Error(err)
+	}
+	if err := d.CheckOrigin(t.Context(), history.Real); market.ErrorCode(err) != market.Conflict {
+		t.Errorf("real candles beside simulated ones: %v", err)
+	}
+}

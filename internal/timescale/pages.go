@@ -21,7 +21,7 @@ func (d *Database) WritePage(
 	// What is stored of an occasion must equal it when it is read again.
 	page.Asking = page.Asking.Truncate(time.Microsecond)
 	var result history.WriteResult
-	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
 		before, err := readBeforePage(ctx, tx, series, page)
 		if err != nil {
 			return err

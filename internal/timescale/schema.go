@@ -103,7 +103,7 @@ func (d *Database) migrator(ctx context.Context) (*migrate.Migrate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
-	driver, err := pgxmigrate.WithInstance(stdlib.OpenDBFromPool(d.pool), &pgxmigrate.Config{})
+	driver, err := pgxmigrate.WithInstance(stdlib.OpenDBFromPool(d.pool.Pool), &pgxmigrate.Config{})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the migrations: %w", err)
 	}
