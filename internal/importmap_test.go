@@ -21,15 +21,16 @@ var importMap = map[string][]string{
 	// The domain.
 	"internal/history":  {"internal/market"},
 	"internal/forecast": {"internal/market", "internal/forest"},
+	"internal/live":     {"internal/market", "internal/forecast"},
 	// Adapters: they know the domain, never each other.
-	"internal/binance":   {"internal/market", "internal/history"},
+	"internal/binance":   {"internal/market", "internal/history", "internal/live"},
 	"internal/coingecko": {"internal/market", "internal/history"},
 	"internal/simulator": {"internal/market", "internal/history", "internal/binance"}, // it shares wire types
-	"internal/timescale": {"internal/market", "internal/history", "internal/forecast", "migrations"},
+	"internal/timescale": {"internal/market", "internal/history", "internal/forecast", "internal/live", "migrations"},
 	"migrations":         {},
 	// Delivery: never an adapter.
-	"internal/api":       {"internal/market", "internal/history", "internal/forecast"},
-	"internal/dashboard": {"internal/market", "internal/history", "internal/forecast", "charts"},
+	"internal/api":       {"internal/market", "internal/history", "internal/forecast", "internal/live"},
+	"internal/dashboard": {"internal/market", "internal/history", "internal/forecast", "internal/live", "charts"},
 	"charts":             {"internal/market", "internal/forecast"},
 	// What tests of any package may use.
 	"internal/timescale/timescaletest": {"internal/timescale"},

@@ -25,6 +25,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/cryptoboat/cryptoboat/internal/binance"
+	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/forest"
 	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
@@ -147,7 +148,7 @@ func BenchmarkCandlesCall(b *testing.B) {
 	if _, err := history.Import(b.Context(), files, database, importWorkers, func(history.FileReport) {}); err != nil {
 		b.Fatal(err)
 	}
-	handler, err := newHandler(database, slog.New(slog.DiscardHandler))
+	handler, err := newHandler(b.Context(), database, forecast.NewForecaster(database, database), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,11 +8,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/api"
+	"github.com/cryptoboat/cryptoboat/internal/binance"
 	"github.com/cryptoboat/cryptoboat/internal/dashboard"
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/live"
+	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
 
@@ -29,6 +33,8 @@ const (
 
 func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	address := flags.String("listen", "127.0.0.1:8080", "address to serve on")
+	interval := addIntervalFlag(flags, market.Minute15)
+	stream := flags.Bool("stream", true, "follow the live market; without it, serve what is stored")
 	if err := parse(flags, arguments); err != nil {
 		return err
 	}
@@ -38,7 +44,16 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 		return err
 	}
 	defer database.Close()
-	handler, err := newHandler(database, logger)
+	client, err := openExchange(e, database)
+	if err != nil {
+		return err
+	}
+	forecaster := forecast.NewForecaster(database, database)
+	var hub *live.Hub
+	if *stream {
+		hub = live.NewHub(api.EncodeUpdate)
+	}
+	handler, err := newHandler(ctx, database, forecaster, hub, logger)
 	if err != nil {
 		return err
 	}
@@ -47,21 +62,50 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 		return fmt.Errorf("listen on %s: %w", *address, err)
 	}
 	fmt.Fprintf(e.out, "CryptoBoat serves on http://%s\n", publicAddress(listener.Addr()))
-	return serve(ctx, listener, handler, logger)
+
+	// Whichever of the two ends, for whatever reason, takes the other along, but
+	// for a market that cannot be followed: what is stored can be served.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var following sync.WaitGroup
+	if *stream {
+		options := liveOptions{
+			stream: e.get(streamVariable), clock: systemClock{}, every: sampleEvery, log: logger,
+		}
+		for _, symbol := range defaultSymbols {
+			options.series = append(options.series, market.Series{Symbol: symbol, Interval: *interval})
+		}
+		exchange := func() (*binance.Client, error) { return client, nil }
+		following.Go(func() {
+			if err := follow(ctx, database, exchange, forecaster, hub, options); err != nil {
+				logger.Error("the market is not followed", slog.Any("error", err))
+			}
+		})
+	}
+	err = serve(ctx, listener, handler, logger)
+	stop()
+	following.Wait()
+	return err
 }
 
-// newHandler puts the API and the pages on one mux behind one middleware.
-func newHandler(database *timescale.Database, logger *slog.Logger) (http.Handler, error) {
-	forecaster := forecast.NewForecaster(database, database)
+// newHandler puts the API and the pages on one mux behind one middleware. The
+// hub is nil where the market is not followed; streams end with ctx.
+func newHandler(
+	ctx context.Context, database *timescale.Database, forecaster *forecast.Forecaster, hub *live.Hub, logger *slog.Logger,
+) (http.Handler, error) {
 	mux := http.NewServeMux()
-	err := api.Register(mux, api.Dependencies{
-		History: database, Coins: database, Forecaster: forecaster, Database: database, Now: time.Now,
-	})
-	if err != nil {
+	dependencies := api.Dependencies{
+		History: database, Coins: database, Forecaster: forecaster, Database: database,
+		Now: time.Now, Stopping: ctx.Done(),
+	}
+	if hub != nil {
+		dependencies.Live = hub
+	}
+	if err := api.Register(mux, dependencies); err != nil {
 		return nil, err
 	}
-	err = dashboard.Register(mux, dashboard.Dependencies{
-		History: database, Coins: database, Forecaster: forecaster, Now: time.Now, Log: logger,
+	err := dashboard.Register(mux, dashboard.Dependencies{
+		History: database, Coins: database, Forecaster: forecaster, Live: hub != nil, Now: time.Now, Log: logger,
 	})
 	if err != nil {
 		return nil, err

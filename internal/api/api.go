@@ -57,7 +57,11 @@ type Dependencies struct {
 	Coins      Coins
 	Forecaster Forecaster
 	Database   Pinger
+	Live       Live             // nil where the market is not followed
 	Now        func() time.Time // the clock that ages are told by
+	// Stopping is closed when the service stops, which ends the streams: a server
+	// waits for them otherwise. A nil one never is.
+	Stopping <-chan struct{}
 }
 
 // Register adds the operations, the OpenAPI document and its viewer to mux.
@@ -84,7 +88,7 @@ func Document() ([]byte, error) {
 // it, so that one which forgets to is noticed.
 var open = []map[string][]string{}
 
-const description = `Candles, coverage and forecasts of crypto pairs, and characteristics of their coins.
+const description = `Candles, live prices, coverage and forecasts of crypto pairs, and characteristics of their coins.
 
 - **Times** are UTC. Answers use RFC 3339 with ` + "`Z`" + `; parameters take RFC 3339 or epoch milliseconds. Ranges are half-open: start is included, end is not.
 - **Numbers** are shortest decimals. What a source did not publish is null, never 0.
@@ -110,6 +114,11 @@ func registerOperations(mux *http.ServeMux, dependencies Dependencies) *huma.Ope
 	registerCandles(api, dependencies.History)
 	registerCoverage(api, dependencies.History, dependencies.Now)
 	registerCoins(api, dependencies.Coins, dependencies.Now)
+	registerPrice(api, dependencies.History, dependencies.Live, dependencies.Now)
+	registerStream(api, streams{
+		live: dependencies.Live, history: dependencies.History, now: dependencies.Now,
+		stopping: dependencies.Stopping, places: make(chan struct{}, mostStreams),
+	})
 	registerForecast(api, dependencies.History, dependencies.Forecaster, dependencies.Now)
 	return api.OpenAPI()
 }

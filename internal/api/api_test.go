@@ -40,6 +40,8 @@ type fakeService struct {
 	forecastErr error // what Forecast returns instead
 	panics      any   // what every method panics with instead
 	waits       bool  // Candles answers only when its context ends
+	live        Live
+	stopping    chan struct{}
 
 	coverageReads atomic.Int64  // going on
 	coverageHeld  chan struct{} // where not nil, Coverage answers only when it is closed
@@ -175,7 +177,9 @@ type service struct {
 func serveFake(t testing.TB, f *fakeService) service {
 	t.Helper()
 	mux := http.NewServeMux()
-	if err := Register(mux, Dependencies{History: f, Coins: f, Forecaster: f, Database: f, Now: time.Now}); err != nil {
+	if err := Register(mux, Dependencies{
+		History: f, Coins: f, Forecaster: f, Database: f, Live: f.live, Now: time.Now, Stopping: f.stopping,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	log := new(bytes.Buffer)
@@ -333,8 +337,8 @@ func TestEveryOperationIsWhollyDocumented(t *testing.T) {
 			}
 		}
 	})
-	if count != 8 {
-		t.Errorf("walked %d operations, want 8", count)
+	if count != 10 {
+		t.Errorf("walked %d operations, want 10", count)
 	}
 }
 

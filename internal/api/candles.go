@@ -37,12 +37,14 @@ type candlesOutput struct {
 type candlePage struct {
 	Symbol     market.Symbol `json:"symbol" example:"BTCUSDT"`
 	Interval   intervalName  `json:"interval"`
-	Candles    []candle      `json:"candles" doc:"Oldest first. A candle of which nothing is stored is left out."`
+	Candles    []Candle      `json:"candles" doc:"Oldest first. A candle of which nothing is stored is left out."`
 	NextCursor *string       `json:"next_cursor" doc:"Give it as cursor for the next page; null where there is none, and always null without start."`
 }
 
-// candle documents one candle of a page, which appendCandle writes.
-type candle struct {
+// Candle documents one candle of a page, which appendCandle writes. It is
+// exported for Huma, which passes over the fields of an embedded type that is
+// not.
+type Candle struct {
 	OpenTime            time.Time    `json:"open_time" doc:"First instant of the candle."`
 	CloseTime           time.Time    `json:"close_time" doc:"First instant after the candle, which is the next one's open time."`
 	Open                float64      `json:"open" doc:"In the quote asset, as all prices."`

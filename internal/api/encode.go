@@ -41,7 +41,13 @@ func appendPage(b []byte, series market.Series, candles []market.Candle, nextCur
 }
 
 func appendCandle(b []byte, interval market.Interval, c market.Candle) []byte {
-	b = append(b, `{"open_time":"`...)
+	b = append(b, '{')
+	b = appendCandleFields(b, interval, c)
+	return append(b, '}')
+}
+
+func appendCandleFields(b []byte, interval market.Interval, c market.Candle) []byte {
+	b = append(b, `"open_time":"`...)
 	b = appendTime(b, c.OpenTime)
 	b = append(b, `","close_time":"`...)
 	b = appendTime(b, interval.Next(c.OpenTime))
@@ -68,8 +74,7 @@ func appendCandle(b []byte, interval market.Interval, c market.Candle) []byte {
 	b = append(b, `","parts":`...)
 	b = strconv.AppendInt(b, int64(c.Parts), 10)
 	b = append(b, `,"complete":`...)
-	b = strconv.AppendBool(b, c.Complete(interval))
-	return append(b, '}')
+	return strconv.AppendBool(b, c.Complete(interval))
 }
 
 // csvHeader names the columns of a CSV answer as JSON does.

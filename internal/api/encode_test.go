@@ -15,12 +15,12 @@ import (
 
 // pageOf is what the schema documents, filled in.
 func pageOf(series market.Series, candles []market.Candle, next string) candlePage {
-	page := candlePage{Symbol: series.Symbol, Interval: intervalName(series.Interval), Candles: []candle{}}
+	page := candlePage{Symbol: series.Symbol, Interval: intervalName(series.Interval), Candles: []Candle{}}
 	if next != "" {
 		page.NextCursor = &next
 	}
 	for _, c := range candles {
-		page.Candles = append(page.Candles, candle{
+		page.Candles = append(page.Candles, Candle{
 			OpenTime: c.OpenTime.UTC(), CloseTime: series.Interval.Next(c.OpenTime).UTC(),
 			Open: c.Open, High: c.High, Low: c.Low, Close: c.Close, Volume: c.Volume,
 			QuoteVolume: orNull(c.QuoteVolume), Trades: orNull(c.Trades),

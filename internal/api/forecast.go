@@ -28,10 +28,13 @@ type forecastAnswer struct {
 	OpenTime         time.Time          `json:"open_time" doc:"First instant of the forecast candle."`
 	CloseTime        time.Time          `json:"close_time" doc:"First instant after the forecast candle: the forecast is of the price then."`
 	Last             float64            `json:"last" doc:"Newest price at as_of, in the quote asset."`
+	Open             float64            `json:"open" doc:"Of the forecast candle; before it has traded, last stands in for it."`
+	Elapsed          float64            `json:"elapsed" minimum:"0" maximum:"1" doc:"Share of the candle's time that had passed at as_of."`
 	Point            float64            `json:"point" doc:"Expected close, in the quote asset."`
 	ExpectedChangeBP float64            `json:"expected_change_bp" doc:"Point against last, in basis points (1/100 %)."`
 	Bands            []forecastBand     `json:"bands" doc:"Narrowest first."`
 	ProbabilityUp    float64            `json:"probability_up" minimum:"0" maximum:"1" doc:"Of a close above the newest price (last)."`
+	AboveOpen        float64            `json:"probability_above_open" minimum:"0" maximum:"1" doc:"Of a close above the candle's open."`
 	Baselines        []forecastBaseline `json:"baselines" doc:"Forecasts that need no model: it is worth as much as it beats them by."`
 	Model            forecastModel      `json:"model"`
 	CompanionMissing bool               `json:"companion_missing" doc:"Whether the other pair's newest candles were not there, which makes the widths a little worse."`
@@ -113,10 +116,8 @@ func registerForecast(api huma.API, h History, f Forecaster, clock func() time.T
 		if err != nil {
 			return nil, fmt.Errorf("forecasting %s: %w", series, err)
 		}
-		answer := forecastOf(forecasted)
-		age := now.Sub(forecasted.AsOf)
-		answer.AgeSeconds = int64(age / time.Second)
-		answer.Stale = at.IsZero() && age > series.Interval.Length()
+		answer := forecastOf(forecasted, now)
+		answer.Stale = answer.Stale && at.IsZero()
 		// Huma would find out after status 200 that a number is not finite.
 		if _, err := json.Marshal(answer); err != nil {
 			return nil, fmt.Errorf("encoding the forecast of %s: %w", series, err)
@@ -125,12 +126,13 @@ func registerForecast(api huma.API, h History, f Forecaster, clock func() time.T
 	})
 }
 
-func forecastOf(f forecast.Forecast) forecastAnswer {
+func forecastOf(f forecast.Forecast, now time.Time) forecastAnswer {
+	age := now.Sub(f.AsOf)
 	answer := forecastAnswer{
 		Symbol: f.Symbol, Interval: intervalName(f.Interval),
-		AsOf: f.AsOf.UTC(), OpenTime: f.OpenTime.UTC(), CloseTime: f.CloseTime.UTC(),
-		Last: f.Last, Point: f.Point, ExpectedChangeBP: (f.Point - f.Last) / f.Last * 1e4,
-		Bands: bandsOf(f.Bands), ProbabilityUp: f.ProbabilityUp, Baselines: []forecastBaseline{},
+		AsOf: f.AsOf.UTC(), AgeSeconds: int64(age / time.Second), Stale: age > f.Interval.Length(), OpenTime: f.OpenTime.UTC(), CloseTime: f.CloseTime.UTC(),
+		Last: f.Last, Open: f.Open, Elapsed: f.Elapsed, Point: f.Point, ExpectedChangeBP: (f.Point - f.Last) / f.Last * 1e4,
+		Bands: bandsOf(f.Bands), ProbabilityUp: f.ProbabilityUp, AboveOpen: f.ProbabilityAboveOpen, Baselines: []forecastBaseline{},
 		Model: modelOf(f.Model), CompanionMissing: f.CompanionMissing, Disclaimer: disclaimer,
 	}
 	for _, b := range f.Baselines {

@@ -22,7 +22,7 @@ func forecastAsOf(asOf time.Time) forecast.Forecast {
 	widths := forecast.WidthMetrics{PinballLoss: 6.5, Coverage80: 0.81, Coverage90: 0.905, Width80: 60, Width90: 85}
 	month := market.TimeRange{Start: asOf.AddDate(0, -1, 0), End: asOf}
 	return forecast.Forecast{
-		AsOf: asOf, OpenTime: asOf, CloseTime: asOf.Add(15 * time.Minute), Last: 50_000, Prediction: prediction,
+		AsOf: asOf, OpenTime: asOf, CloseTime: asOf.Add(15 * time.Minute), Last: 50_000, Open: 49_990, Elapsed: 0.25, Prediction: prediction, ProbabilityAboveOpen: 0.53,
 		Baselines: []forecast.Baseline{{Name: "price stays", Prediction: prediction}, {Name: "HAR", Prediction: prediction}},
 		Model: forecast.Model{
 			ID: 7, TrainedAt: asOf, Window: month, Rows: 87_000, Skipped: 12, DataHash: "00ff", Features: []string{"return 1", "hour"},
@@ -42,7 +42,7 @@ func TestForecast(t *testing.T) {
 		s := serveFake(t, f)
 		got := decode[forecastAnswer](t, s.get(t, target), http.StatusOK)
 		if got.Symbol != "BTCUSDT" || got.Interval != "15m" || got.Point != 50_025 || got.ExpectedChangeBP != 5 ||
-			len(got.Bands) != 2 || got.Bands[1].High != 50_300 || got.ProbabilityUp != 0.52 || got.Disclaimer != disclaimer {
+			len(got.Bands) != 2 || got.Bands[1].High != 50_300 || got.ProbabilityUp != 0.52 || got.Open != 49_990 || got.Elapsed != 0.25 || got.AboveOpen != 0.53 || got.Disclaimer != disclaimer {
 			t.Errorf("got %+v", got)
 		}
 		if len(got.Baselines) != 2 || got.Baselines[1].Name != "HAR" || len(got.Baselines[1].Bands) != 2 {

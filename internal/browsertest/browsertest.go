@@ -100,7 +100,9 @@ func Watch(t *testing.T, ctx context.Context, server string) {
 				complain("request to another host: %s", e.Request.URL)
 			}
 		case *network.EventLoadingFailed:
-			complain("request failed: %s", e.ErrorText)
+			if !e.Canceled { // by the page itself
+				complain("request failed: %s", e.ErrorText)
+			}
 		}
 	})
 	if err := chromedp.Run(ctx, network.Enable(), cdplog.Enable()); err != nil {

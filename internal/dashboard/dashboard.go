@@ -48,6 +48,7 @@ type Dependencies struct {
 	History    History
 	Coins      Coins
 	Forecaster Forecaster
+	Live       bool             // whether the API's stream follows the market
 	Now        func() time.Time // the clock that ages are told by
 	Log        *slog.Logger     // takes what a visitor must not see
 }

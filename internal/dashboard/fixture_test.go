@@ -176,7 +176,9 @@ func month() Dependencies {
 func builtFiles(t testing.TB) fs.FS {
 	t.Helper()
 	built := make(fstest.MapFS)
-	for _, name := range []string{chartLibrary, "market.js", "style.css", "icon.svg"} {
+	for _, name := range []string{
+		chartLibrary, "market.js", "chart.js", "forecast.js", "grid.js", "stream.js", "words.js", "style.css", "icon.svg",
+	} {
 		content, err := fs.ReadFile(staticFiles, "static/"+name)
 		if err != nil && name != chartLibrary {
 			t.Fatal(err)

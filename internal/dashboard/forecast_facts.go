@@ -5,6 +5,8 @@ import "github.com/cryptoboat/cryptoboat/internal/forecast"
 // forecastFacts is what a page says of a forecast and of the model behind it.
 type forecastFacts struct {
 	AsOf, ClosesAt string
+	ModelID        int64
+	AboveOpen      string   // probability of a close above the candle's open
 	Lacking        string   // what was not known; empty where all was
 	Legend         string   // how the chart draws it
 	Levels         []string // of the bands, narrowest first
@@ -22,7 +24,8 @@ type predictionFacts struct {
 type measureFacts struct{ Name, PinballLoss, Coverage80, Width80, Coverage90, Width90 string }
 
 func newForecastFacts(f forecast.Forecast, decimals int) *forecastFacts {
-	facts := &forecastFacts{AsOf: formatInstant(f.AsOf), ClosesAt: formatInstant(f.CloseTime)}
+	facts := &forecastFacts{AsOf: formatInstant(f.AsOf), ClosesAt: formatInstant(f.CloseTime), ModelID: f.Model.ID}
+	facts.AboveOpen = formatShare(f.ProbabilityAboveOpen, 1)
 	if f.CompanionMissing {
 		facts.Lacking = "without the other pair’s newest candle, which makes the bands a little worse"
 	}

@@ -20,6 +20,9 @@ const (
 	mostBars   = 2880
 	// candleLimit leaves room above mostBars for candles off the grid.
 	candleLimit = 3000
+	// staleAfter is the age above which a live price is stale: an exchange tells
+	// of a traded pair every second or two.
+	staleAfter = 15 * time.Second
 )
 
 // marketPage is what the page of a series shows.
@@ -38,6 +41,10 @@ type marketPage struct {
 	MayTrain     bool   // no model is there, and training one can work
 	Incomplete   bool   // the chart marks candles as such
 	OpeningView  string // what of the window is in view at first; empty where all of it is
+	Step         int64  // length of a candle in milliseconds, 0 for a month
+	GridOpen     int64  // some open time, in milliseconds since 1970
+	Stream       string // address of the symbol's stream; empty where there is none
+	StaleAfter   int64  // age of a live price in milliseconds
 }
 
 // fact is one line of a table. Its values are kept whole where lines break.
@@ -117,6 +124,14 @@ func (d *dashboard) marketPage(
 		MayTrain:     mayTrain,
 		Incomplete:   view.incomplete() > 0,
 		OpeningView:  view.opening(),
+		GridOpen:     series.Interval.Floor(view.newest().OpenTime).UnixMilli(),
+		StaleAfter:   staleAfter.Milliseconds(),
+	}
+	if series.Interval != market.Month1 {
+		page.Step = series.Interval.Length().Milliseconds()
+	}
+	if d.Live {
+		page.Stream = "/v1/stream?symbols=" + string(series.Symbol)
 	}
 	if next != nil {
 		page.Forecast = newForecastFacts(*next, view.decimals)

@@ -57,7 +57,7 @@ func (m *model) measure(s *samples) (tally, error) {
 		}
 		t.rows++
 		actual := s.returns[k]
-		t.squares += (actual - o.mean) * (actual - o.mean)
+		t.squares += (actual - o.point()) * (actual - o.point())
 		t.squaresIfStays += actual * actual
 		rose := 0.0
 		if actual > 0 {

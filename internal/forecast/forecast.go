@@ -14,9 +14,14 @@ type Forecast struct {
 	OpenTime  time.Time // of the forecast candle
 	CloseTime time.Time
 	Last      float64 // newest price at AsOf, in the quote asset
+	Open      float64 // of the candle; before it has traded, Last stands in for it
+	Elapsed   float64 // share of the candle's time that had passed at AsOf, in [0, 1)
 	Prediction
-	Baselines []Baseline
-	Model     Model
+	// ProbabilityAboveOpen is that of a close above Open, in [0, 1], from the same
+	// distribution as ProbabilityUp. The two are equal where Last is Open.
+	ProbabilityAboveOpen float64
+	Baselines            []Baseline
+	Model                Model
 	// CompanionMissing says that the other pair's newest candles were not there,
 	// which makes the widths a little worse.
 	CompanionMissing bool

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cryptoboat/cryptoboat/internal/forest"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -42,6 +41,7 @@ type Forecaster struct {
 
 	mutex  sync.Mutex
 	loaded map[market.Series]loadedModel // what was asked for last
+	open   map[market.Series]*openSeries
 }
 
 type loadedModel struct {
@@ -51,7 +51,10 @@ type loadedModel struct {
 
 // NewForecaster returns a forecaster on those stores.
 func NewForecaster(candles CandleReader, models ModelStore) *Forecaster {
-	return &Forecaster{candles: candles, models: models, loaded: map[market.Series]loadedModel{}}
+	return &Forecaster{
+		candles: candles, models: models,
+		loaded: map[market.Series]loadedModel{}, open: map[market.Series]*openSeries{},
+	}
 }
 
 // companion is the pair whose last candles are features of another's: they move
@@ -81,47 +84,44 @@ func (f *Forecaster) Forecast(ctx context.Context, series market.Series, at time
 			open = series.Interval.Next(open)
 		}
 	}
-	record, err := f.models.NewestModel(ctx, series, open)
+	missing := market.NotFound
+	if at.IsZero() {
+		missing = market.Unavailable
+	}
+	o, err := f.opening(ctx, series, open, missing)
 	if err != nil {
 		return Forecast{}, err
+	}
+	return o.forecast(open, o.last, o.last), nil
+}
+
+// opening reads what is known of the candle that opens at an instant, and of
+// nothing later. Where the candles before it do not suffice, the error has the
+// code missing.
+func (f *Forecaster) opening(
+	ctx context.Context, series market.Series, open time.Time, missing market.Code,
+) (*opening, error) {
+	record, err := f.models.NewestModel(ctx, series, open)
+	if err != nil {
+		return nil, err
 	}
 	m, err := f.load(ctx, record)
 	if err != nil {
-		return Forecast{}, err
+		return nil, err
 	}
 	own, other, err := f.tracks(ctx, series, market.TimeRange{Start: open.Add(-reach(series.Interval)), End: open})
 	if err != nil {
-		return Forecast{}, err
+		return nil, err
 	}
 	known := own.closedBy(open)
 	if !own.ready(known, open) {
-		code := market.NotFound
-		if at.IsZero() {
-			code = market.Unavailable
-		}
-		return Forecast{}, market.Errorf(code,
+		return nil, market.Errorf(missing,
 			"the candle of %s that opens at %s cannot be forecast: it takes the %d candles before it, the last of them closed just then",
 			series, open.Format(time.RFC3339), window)
 	}
 	row := make([]float64, len(featureNames))
 	features(row, own, known, other, open)
-	last := own.close[known-1]
-
-	var scratch forest.Distribution
-	o, err := m.predict(row, series.Interval, open, &scratch)
-	if err != nil {
-		return Forecast{}, fmt.Errorf("forecast %s: %w", series, err)
-	}
-	forecast := Forecast{
-		Series: series, AsOf: open, OpenTime: open, CloseTime: series.Interval.Next(open),
-		Last: last, Prediction: o.at(last), Model: record,
-		CompanionMissing: math.IsNaN(row[companionVolatility4]),
-	}
-	for _, name := range baselineNames {
-		forecast.Baselines = append(forecast.Baselines,
-			Baseline{Name: name, Prediction: m.baseline(name, row, series.Interval, open).at(last)})
-	}
-	return forecast, nil
+	return newOpening(record, m, row, open, own.close[known-1])
 }
 
 // tracks reads the candles of a series and of its companion.

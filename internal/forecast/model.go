@@ -193,7 +193,7 @@ func (m *model) baselineWidth(name string, row []float64, interval market.Interv
 
 // outlook is a predicted distribution of a log return.
 type outlook struct {
-	mean      float64
+	mean      float64   // of which pointShare goes into the point
 	quantiles []float64 // at quantileLevels
 	rises     float64   // probability of a positive return, not calibrated
 }
@@ -207,11 +207,16 @@ func (m *model) predict(
 	if err != nil {
 		return outlook{}, err
 	}
-	o := outlook{mean: pointShare * scratch.Mean() * width, rises: scratch.Above(0)}
+	return m.outlook(width, scratch), nil
+}
+
+// outlook turns what distribution filled in into returns.
+func (m *model) outlook(width float64, d *forest.Distribution) outlook {
+	o := outlook{mean: d.Mean() * width, rises: d.Above(0)}
 	for _, p := range m.levels {
-		o.quantiles = append(o.quantiles, scratch.Quantile(p)*width)
+		o.quantiles = append(o.quantiles, d.Quantile(p)*width)
 	}
-	return o, nil
+	return o
 }
 
 // distribution fills d with what the forest makes of a row, in units of the HAR
@@ -236,13 +241,16 @@ func (m *model) baseline(name string, row []float64, interval market.Interval, i
 
 // at turns returns into prices from the last one known.
 func (o outlook) at(last float64) Prediction {
-	p := Prediction{Point: last * math.Exp(o.mean), ProbabilityUp: o.rises}
+	p := Prediction{Point: last * math.Exp(o.point()), ProbabilityUp: o.rises}
 	for _, level := range bandLevels {
 		low, high := o.band(level)
 		p.Bands = append(p.Bands, Band{Level: level, Low: last * math.Exp(low), High: last * math.Exp(high)})
 	}
 	return p
 }
+
+// point is the return that the point forecast stands for.
+func (o outlook) point() float64 { return pointShare * o.mean }
 
 // band returns the quantiles that hold the level between them.
 func (o outlook) band(level float64) (low, high float64) {

@@ -138,7 +138,7 @@ func TestCommunityEdition(t *testing.T) {
 			t.Fatalf("this is not the Community edition but %q", license)
 		}
 		aggregates := ask[string](t, d, `SELECT view_name::text FROM timescaledb_information.continuous_aggregates ORDER BY view_name`)
-		if got := strings.Join(aggregates, " "); got != "candles_15m candles_1d candles_1h candles_1mo candles_1w candles_4h" {
+		if got := strings.Join(aggregates, " "); got != "candles_15m candles_1d candles_1h candles_1mo candles_1w candles_4h ticks_1m" {
 			t.Fatalf("the continuous aggregates are %s", got)
 		}
 		if err := d.MigrateDown(t.Context()); err != nil {
@@ -158,6 +158,7 @@ func TestCommunityEdition(t *testing.T) {
 		{"a refresh of what has not changed is cheap", testRefreshUnchanged},
 		{"gaps are those of the Apache edition", testSameGaps},
 		{"pages are stored over the columnstore", testPagesOverColumnstore},
+		{"ticks are rolled up as they are written", testTickRollUp},
 		{"old candles move to the columnstore and can be corrected there", testColumnstore},
 	} {
 		t.Run(test.name, func(t *testing.T) {

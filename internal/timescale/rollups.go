@@ -59,17 +59,25 @@ func (d *Database) RefreshRollUps(ctx context.Context, series market.Series, tou
 	if err != nil || !community {
 		return err
 	}
+	return d.refreshAlone(ctx, "refresh roll-ups", func(connection *pgx.Conn) error {
+		return refreshAggregates(ctx, connection, series.Interval, touched)
+	})
+}
+
+// refreshAlone calls refresh while no other refresh of that name runs: two of one
+// aggregate that overlap fail or, worse, skip a range that the other has not
+// finished. The lock goes with the connection.
+func (d *Database) refreshAlone(ctx context.Context, name string, refresh func(*pgx.Conn) error) (err error) {
+	defer func() { err = passing(ctx, err) }()
 	connection, err := d.pool.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("refresh roll-ups: %w", err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	defer connection.Release()
-	// One refresh at a time: two that overlap fail or, worse, skip a range that
-	// the other has not finished. The lock goes with the connection.
-	if _, err := connection.Exec(ctx, `SELECT pg_advisory_lock(hashtextextended('refresh roll-ups', 0))`); err != nil {
-		return fmt.Errorf("refresh roll-ups: %w", err)
+	if _, err := connection.Exec(ctx, `SELECT pg_advisory_lock(hashtextextended($1, 0))`, name); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	refreshErr := refreshAggregates(ctx, connection.Conn(), series.Interval, touched)
+	refreshErr := refresh(connection.Conn())
 	if _, err := connection.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock_all()`); err != nil {
 		return errors.Join(refreshErr, connection.Conn().Close(context.WithoutCancel(ctx)))
 	}
@@ -81,13 +89,20 @@ func refreshAggregates(ctx context.Context, connection *pgx.Conn, source market.
 		if !r.aggregated || r.interval != source && !source.Divides(r.interval) {
 			continue
 		}
-		buckets := bucketRange(r.interval, touched)
-		_, err := connection.Exec(ctx, `CALL refresh_continuous_aggregate($1::text::regclass, $2::timestamptz, $3::timestamptz)`,
-			r.relation, buckets.Start, buckets.End)
-		if err != nil {
-			return fmt.Errorf("refresh %s from %s to %s: %w", r.relation,
-				buckets.Start.Format(time.RFC3339), buckets.End.Format(time.RFC3339), err)
+		if err := refreshAggregate(ctx, connection, r.relation, bucketRange(r.interval, touched)); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// refreshAggregate brings the buckets of a range, which is whole ones, up to date.
+func refreshAggregate(ctx context.Context, connection *pgx.Conn, relation string, buckets market.TimeRange) error {
+	_, err := connection.Exec(ctx, `CALL refresh_continuous_aggregate($1::text::regclass, $2::timestamptz, $3::timestamptz)`,
+		relation, buckets.Start, buckets.End)
+	if err != nil {
+		return fmt.Errorf("refresh %s from %s to %s: %w", relation,
+			buckets.Start.Format(time.RFC3339), buckets.End.Format(time.RFC3339), err)
 	}
 	return nil
 }

@@ -1,0 +1,324 @@
+// Draws the chart of the market page from the options that the server wrote
+// into it, keeps the read-out above it up to date, and moves with the market.
+
+import { label, nextOpen } from './grid.js';
+
+// ECharts copies options whenever they are asked for, so the data are kept here,
+// changed here and handed over as a whole.
+const mostSlots = 3000;
+
+// drawChart draws into the container and returns what moves the chart. step is
+// the length of a candle in milliseconds, 0 for a month.
+export const drawChart = (container, options, { decimals, step }) => {
+  const openTimes = options.xAxis[0].data;
+  const series = Object.fromEntries(options.series.map((s) => [s.id, s.data]));
+  const { candles, volume: volumes } = series;
+  const forecast = series.forecast && series.forecast[0].value;
+  const missing = '-'; // in the place of a candle
+  const newest = () => candles.findLastIndex((candle) => candle.value !== missing);
+
+  // Theme: the colours come from the style sheet, which knows dark from light.
+
+  const theme = () => {
+    const style = getComputedStyle(document.documentElement);
+    const colour = (role) => style.getPropertyValue('--' + role).trim();
+    const axis = {
+      axisLine: { lineStyle: { color: colour('line') } },
+      axisTick: { lineStyle: { color: colour('line') } },
+      axisLabel: { color: colour('muted') },
+    };
+    return {
+      textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
+      // Left to itself, ECharts moves the edges of a grid to make room for its
+      // labels, and one crosshair would stand at two places.
+      grid: { outerBoundsMode: 'none' },
+      categoryAxis: { ...axis, splitLine: { show: false } },
+      valueAxis: { ...axis, splitLine: { lineStyle: { color: colour('line') } } },
+      axisPointer: {
+        lineStyle: { color: colour('muted'), type: 'dashed' },
+        label: { color: colour('surface'), backgroundColor: colour('muted') },
+      },
+      candlestick: {
+        itemStyle: {
+          // A rising candle is hollow.
+          color: colour('surface'), borderColor: colour('up'),
+          color0: colour('down'), borderColor0: colour('down'),
+          borderColorDoji: colour('up'),
+        },
+      },
+      boxplot: {
+        // In view of a whole month the forecast's slot is narrower than a
+        // pixel: the box may be wider than its slot and reach over the edge.
+        boxWidth: [9, 32], clip: false, z: 3,
+        itemStyle: { color: colour('forecast-fill'), borderColor: colour('forecast'), borderWidth: 1.5 },
+      },
+      bar: { itemStyle: { color: colour('volume') } },
+      // Below the low that it marks, not on it.
+      scatter: { z: 4, symbolOffset: [0, 7], itemStyle: { color: colour('ink') } },
+      dataZoom: {
+        borderColor: colour('line'),
+        fillerColor: colour('selection'),
+        textStyle: { color: colour('muted') },
+        dataBackground: {
+          lineStyle: { color: colour('volume') }, areaStyle: { color: colour('volume'), opacity: 0.3 },
+        },
+        selectedDataBackground: {
+          lineStyle: { color: colour('up') }, areaStyle: { color: colour('up'), opacity: 0.2 },
+        },
+        handleStyle: { color: colour('surface'), borderColor: colour('muted') },
+        moveHandleStyle: { color: colour('muted') },
+        brushSelect: false,
+      },
+    };
+  };
+
+  // Words and numbers
+
+  const price = new Intl.NumberFormat('en-GB', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const quantity = new Intl.NumberFormat('en-GB', { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  // As short as the margin beside the chart is narrow.
+  const volumeMark = new Intl.NumberFormat('en-GB', { notation: 'compact', maximumSignificantDigits: 3 });
+  const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+  const dayOf = (openTime) => `${Number(openTime.slice(8, 10))} ${months[openTime.slice(5, 7) - 1]}`;
+  const clockOf = (openTime) => openTime.slice(11).replace('Z', '');
+  const minute = 60000;
+  const day = 1440 * minute;
+  const slotLength = step || 30 * day;
+
+  const axisLabel = (openTime) => {
+    if (slotLength > day) return `${dayOf(openTime)} ${openTime.slice(0, 4)}`;
+    return clockOf(openTime) === '00:00' ? dayOf(openTime) : clockOf(openTime);
+  };
+
+  // Labels stand at round times. How far apart depends on how much is in view.
+  const labelSteps = [15, 30, 60, 120, 180, 360, 720].map((n) => n * minute)
+    .concat([1, 2, 4, 7, 14, 28].map((n) => n * day));
+  let labelStep = 0;
+  const view = { start: options.dataZoom[0].start || 0, end: options.dataZoom[0].end };
+  const chooseLabelStep = () => {
+    const inView = (view.end - view.start) / 100 * openTimes.length * slotLength;
+    const labels = Math.max(2, container.clientWidth / 75);
+    const chosen = labelSteps.find((step) => step >= inView / labels) || labelSteps.at(-1);
+    const changed = chosen !== labelStep;
+    labelStep = chosen;
+    return changed;
+  };
+  const timeLabels = {
+    formatter: axisLabel,
+    alignMinLabel: 'left', // centred, the first one would be cut off
+    // Weeks and months do not stand at round distances from one another.
+    interval: slotLength > day ? 'auto' : (index, openTime) => Date.parse(openTime) % labelStep === 0,
+  };
+
+  // Read-out
+
+  const fields = Object.fromEntries(
+    [...document.querySelectorAll('#readout [data-field]')].map((element) => [element.dataset.field, element]));
+  let openSlot = -1; // of the candle that the market still moves
+  let pointedAt = -1; // the slot under the pointer
+  const show = (values) => {
+    for (const [name, element] of Object.entries(fields)) element.textContent = values[name] || (name === 'note' ? '' : '–');
+  };
+  const readOut = (index) => {
+    const values = { time: `${openTimes[index].slice(0, 10)} ${clockOf(openTimes[index])}\u00a0UTC` };
+    const candle = candles[index].value;
+    if (candle === missing) {
+      values.note = 'no candle stored';
+    } else {
+      const [open, close, low, high] = candle.map((value) => price.format(value));
+      Object.assign(values, { open, high, low, close, volume: quantity.format(volumes[index].value) });
+    }
+    if (index === openSlot) values.note = 'still open';
+    else if (series.incomplete?.some((mark) => mark.value[0] === index)) values.note = 'incomplete';
+    if (forecast && forecast[0] === index) {
+      const [, , low, point, high] = forecast;
+      values.note = `forecast ${price.format(point)}, box ${price.format(low)} to ${price.format(high)}`;
+    }
+    show(values);
+  };
+  const readOutAnew = () => readOut(pointedAt >= 0 ? pointedAt : newest());
+
+  // Chart
+
+  chooseLabelStep();
+  Object.assign(options.xAxis[1].axisLabel, timeLabels);
+  options.xAxis[1].axisPointer.label.formatter = ({ value }) => `${dayOf(value)} ${clockOf(value)}`;
+  options.yAxis[0].axisPointer = { label: { formatter: ({ value }) => price.format(value) } };
+  options.yAxis[1].axisPointer = { label: { formatter: ({ value }) => quantity.format(value) } };
+  options.yAxis[1].axisLabel = { formatter: (value) => volumeMark.format(value) };
+  Object.assign(options.dataZoom[1], { height: 32, bottom: 8, labelFormatter: (index, openTime) => dayOf(openTime) });
+
+  const chart = echarts.init(container, theme());
+  // Whoever waits for the chart, a test for one, reads it from the page.
+  chart.on('finished', () => { container.dataset.state = 'drawn'; });
+  chart.on('updateAxisPointer', ({ axesInfo }) => {
+    const time = axesInfo.find((axis) => axis.axisDim === 'x');
+    pointedAt = time ? time.value : -1;
+    readOutAnew();
+  });
+  const labelAnew = () => {
+    if (chooseLabelStep()) chart.setOption({ xAxis: [{}, { axisLabel: timeLabels }] });
+  };
+  chart.on('datazoom', (event) => {
+    const { start, end } = event.batch ? event.batch[0] : event;
+    Object.assign(view, { start, end });
+    labelAnew();
+  });
+  chart.setOption(options);
+  readOutAnew();
+
+  const zoomTo = (range) => chart.dispatchAction({ type: 'dataZoom', ...range });
+  const slotsAtFirst = (100 - view.start) / 100 * openTimes.length;
+  const zooms = {
+    newest: () => ({ start: Math.max(0, 100 - 100 * slotsAtFirst / openTimes.length), end: 100 }),
+    all: () => ({ start: 0, end: 100 }),
+  };
+  const zoom = document.getElementById('zoom');
+  zoom.hidden = false;
+  zoom.addEventListener('click', ({ target }) => {
+    if (target.dataset.zoom) zoomTo(zooms[target.dataset.zoom]());
+  });
+
+  new ResizeObserver(() => {
+    chart.resize();
+    labelAnew();
+  }).observe(container);
+
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+    // A new theme starts the chart anew from its first options.
+    chart.setTheme(theme());
+    axisMoved = true;
+    draw();
+  });
+
+  // Movement
+
+  const openOf = (index) => Date.parse(openTimes[index]);
+  let drawing = false;
+  let axisMoved = false;
+  const draw = () => {
+    readOutAnew();
+    const moved = { series: Object.entries(series).map(([id, data]) => ({ id, data })) };
+    if (axisMoved) {
+      moved.xAxis = [{ data: openTimes }, { data: openTimes }];
+      moved.dataZoom = [view, view];
+      axisMoved = false;
+    }
+    chart.setOption(moved);
+    labelAnew();
+  };
+  // A browser gives no frames to a page in the background: it draws once when it
+  // comes back.
+  const drawSoon = () => {
+    if (drawing) return;
+    drawing = true;
+    requestAnimationFrame(() => {
+      drawing = false;
+      draw();
+    });
+  };
+
+  // addSlot opens one slot at the right edge and keeps the slots in view, or goes
+  // along where the newest was in view.
+  const addSlot = () => {
+    const before = openTimes.length;
+    openTimes.push(label(nextOpen(openOf(before - 1), step)));
+    candles.push({ value: missing });
+    volumes.push({ value: missing });
+    let dropped = 0;
+    if (openTimes.length > Math.max(mostSlots, before)) {
+      dropped = 1;
+      for (const data of [openTimes, candles, volumes]) data.shift();
+      for (const { value } of [...(series.forecast || []), ...(series.incomplete || [])]) value[0]--;
+    }
+    // The axis runs from the first slot to the last, 0 to 100.
+    const slot = (percent) => percent / 100 * (before - 1);
+    const percent = (index) => Math.min(100, Math.max(0, 100 * index / (openTimes.length - 1)));
+    const shift = view.end > 99.99 ? 1 - dropped : -dropped;
+    Object.assign(view, { start: view.start > 0 ? percent(slot(view.start) + shift) : 0, end: percent(slot(view.end) + shift) });
+    if (openSlot >= 0) openSlot -= dropped;
+    axisMoved = true;
+  };
+
+  // slotOf returns the slot of the candle that is open at an instant, opening
+  // those up to it, or -1 where it is too far from what the chart shows.
+  const slotOf = (at) => {
+    if (at < openOf(0) || (at - openOf(openTimes.length - 1)) / slotLength > mostSlots) return -1;
+    while (at >= nextOpen(openOf(openTimes.length - 1), step)) addSlot();
+    let index = openTimes.length - 1;
+    while (openOf(index) > at) index--;
+    return index;
+  };
+  const fill = (index, { open, high, low, close, volume }) => {
+    candles[index].value = [open, close, low, high]; // the order of ECharts
+    volumes[index].value = volume;
+  };
+
+  // From here on nothing changes a candle but a correction.
+  let closedUntil = newest() < 0 ? 0 : nextOpen(openOf(newest()), step);
+  if (series.incomplete?.some((mark) => mark.value[0] === newest())) closedUntil = openOf(newest());
+
+  return {
+    // price moves the candle that is open: to the state that the update tells of
+    // where that is of the chart's own interval, else to what it adds.
+    price(update, own) {
+      const from = Date.parse(update.open_time);
+      const index = slotOf(own ? from : Date.parse(update.event_time));
+      if (index < 0 || openOf(index) < closedUntil) return;
+      const { value } = candles[index];
+      const inside = from >= openOf(index) && Date.parse(update.close_time) <= nextOpen(openOf(index), step);
+      if (own || value === missing && inside && from === openOf(index)) {
+        fill(index, update);
+      } else if (value !== missing) {
+        const [open, , low, high] = value;
+        const lowest = inside ? update.low : update.price;
+        const highest = inside ? update.high : update.price;
+        candles[index].value = [open, update.price, Math.min(low, lowest), Math.max(high, highest)];
+      }
+      if (candles[index].value !== missing) openSlot = index;
+      drawSoon();
+    },
+
+    // stored takes candles on as they are stored, closed, oldest first.
+    stored(stored) {
+      for (const candle of stored) {
+        const index = slotOf(Date.parse(candle.open_time));
+        if (index < 0) continue;
+        fill(index, candle);
+        if (series.incomplete) series.incomplete = series.incomplete.filter((mark) => mark.value[0] !== index);
+        if (candle.complete) {
+          closedUntil = Math.max(closedUntil, nextOpen(openOf(index), step));
+          if (openSlot === index) openSlot = -1;
+        } else if (series.incomplete) {
+          series.incomplete.push({ value: [index, candle.low] });
+        }
+      }
+      drawSoon();
+    },
+
+    // forecast draws a forecast in the slot of its candle.
+    forecast({ open_time: openTime, point, bands }) {
+      const index = slotOf(Date.parse(openTime));
+      if (!forecast || index < 0) return;
+      const [box, whiskers] = [bands[0], bands.at(-1)];
+      forecast.splice(0, 6, index, whiskers.low, box.low, point, box.high, whiskers.high);
+      drawSoon();
+    },
+
+    // knownUntil returns the open time of the candle before the newest closed one,
+    // from which on the chart may lack what is stored.
+    knownUntil() {
+      const index = openTimes.findLastIndex((openTime, k) => Date.parse(openTime) < closedUntil && candles[k].value !== missing);
+      return openOf(Math.max(0, index - 1));
+    },
+
+    // dayBefore returns the close of the candle 24 hours before the one that is
+    // open at an instant, undefined where there is none.
+    dayBefore(at) {
+      if (slotLength > day) return undefined;
+      const index = slotOf(at);
+      const before = index < 0 ? -1 : openTimes.lastIndexOf(label(openOf(index) - day));
+      return before < 0 || candles[before].value === missing ? undefined : candles[before].value[1];
+    },
+  };
+};

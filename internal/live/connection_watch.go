@@ -1,0 +1,111 @@
+package live
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// watched is an open connection, which a goroutine of its own reads, and what
+// came in on it.
+type watched struct {
+	connection Connection
+	opened     time.Time
+	rotate     <-chan time.Time // fires when it is due to be replaced
+	heard      map[market.Series]*heard
+	delivered  chan struct{} // closed when an event of every series has come
+	shutdown   chan struct{} // closed when the exchange has said that it will end it
+	ended      chan struct{} // closed when it is read no more
+	err        error         // why; set before ended is closed
+}
+
+// heard is when the newest event of a series came on a connection.
+type heard struct {
+	follower *follower
+	at       atomic.Int64 // nanoseconds of the epoch by the exchange's clock, 0 before the first
+}
+
+// watch begins to read a connection.
+func watch(ctx context.Context, service *Service, connection Connection, followers []*follower) *watched {
+	clock, timing := service.config.Clock, service.config.Timing
+	w := &watched{
+		connection: connection,
+		opened:     clock.Now(),
+		rotate:     clock.After(jittered(timing.RotateAfter)),
+		heard:      make(map[market.Series]*heard, len(followers)),
+		delivered:  make(chan struct{}), shutdown: make(chan struct{}), ended: make(chan struct{}),
+	}
+	for _, f := range followers {
+		w.heard[f.series] = &heard{follower: f}
+		f.linked(1)
+	}
+	service.link.opened(w.opened)
+	go w.read(ctx, service)
+	return w
+}
+
+// close ends the connection and waits until nothing more of it is taken in.
+func (w *watched) close() {
+	w.connection.Close() // of one that is given up, no error matters
+	<-w.ended
+}
+
+func (w *watched) read(ctx context.Context, service *Service) {
+	defer close(w.ended)
+	defer func() {
+		w.connection.Close()
+		for _, h := range w.heard {
+			h.follower.linked(-1)
+		}
+	}()
+	clock := service.config.Clock
+	waiting, announced := len(w.heard), false
+	for {
+		event, err := w.connection.Next(ctx)
+		if err != nil {
+			w.err = err
+			return
+		}
+		if event.Shutdown {
+			if !announced {
+				close(w.shutdown)
+			}
+			announced = true
+			continue
+		}
+		h, asked := w.heard[event.Kline.Series]
+		if !asked {
+			service.config.Log.ErrorContext(ctx, "the stream delivers a series that was not asked for",
+				slog.String("series", event.Kline.Series.String()))
+			continue
+		}
+		now := clock.Now()
+		service.hear(ctx, h.follower, &event.Kline, now)
+		if h.at.Swap(now.UnixNano()) == 0 {
+			if waiting--; waiting == 0 {
+				close(w.delivered)
+			}
+		}
+	}
+}
+
+// silent returns the series of which nothing has come for as long as patience
+// says, or else when that can be so of one at the earliest.
+func (w *watched) silent(now time.Time, patience func(*heard) time.Duration) (followers []*follower, next time.Time) {
+	for _, h := range w.heard {
+		last := w.opened
+		if at := h.at.Load(); at != 0 {
+			last = time.Unix(0, at)
+		}
+		deadline := last.Add(patience(h))
+		if !deadline.After(now) {
+			followers = append(followers, h.follower)
+		} else if next.IsZero() || deadline.Before(next) {
+			next = deadline
+		}
+	}
+	return followers, next
+}

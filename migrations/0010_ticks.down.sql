@@ -1,0 +1,3 @@
+DROP VIEW stream_crypto_data;
+-- The columnstore and its policy go with the table.
+DROP TABLE ticks;

@@ -1,0 +1,2 @@
+DROP VIEW stream_coverage;
+DROP TABLE stream_gaps;
