@@ -180,6 +180,34 @@ func FuzzDecodeKlines(f *testing.F) {
 
 // BenchmarkPage fetches, decodes and validates a full page over loopback; the
 // server's part is in it.
+// BenchmarkGovernedPage fetches pages with the governor and without it in turn,
+// in one run, and reports the ratio of the times.
+func BenchmarkGovernedPage(b *testing.B) {
+	page := []byte(klinePage(newYear.Start, history.PageLimit))
+	e := newExchange(b, func(w http.ResponseWriter, _ *http.Request) { w.Write(page) })
+	e.info = answering(http.StatusOK,
+		`{"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":1000000000}]}`)
+	wide := market.TimeRange{Start: newYear.Start, End: newYear.Start.AddDate(0, 1, 0)}
+	governed, free := e.client(b), e.client(b)
+	var with, without time.Duration
+	fetch := func(client *Client) time.Duration {
+		began := time.Now()
+		if candles, err := client.Candles(b.Context(), btc15m, wide); err != nil || len(candles) != history.PageLimit {
+			b.Fatalf("%d candles, %v", len(candles), err)
+		}
+		return time.Since(began)
+	}
+	fetch(governed)
+	fetch(free)
+	free.answers.next = free.governor.next
+	for b.Loop() {
+		with += fetch(governed)
+		without += fetch(free)
+	}
+	b.ReportMetric(float64(with)/float64(without), "governed/free")
+	b.ReportMetric(0, "ns/op")
+}
+
 func BenchmarkPage(b *testing.B) {
 	page := []byte(klinePage(newYear.Start, history.PageLimit))
 	e := newExchange(b, func(w http.ResponseWriter, _ *http.Request) {

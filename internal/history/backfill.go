@@ -18,7 +18,7 @@ const parallelPages = 4
 
 // refreshAfterStop bounds how long a run that was stopped goes on for the sake
 // of the roll-ups. What it does not reach, the next run does.
-const refreshAfterStop = 30 * time.Second
+const refreshAfterStop = 3 * time.Second
 
 // mostSetAside is how many pages in a row may fail before the exchange counts as
 // away.
