@@ -69,7 +69,7 @@ func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, refusal(request.URL, response.StatusCode, body)
 	}
 	origin := history.Real
-	if headerValue(response.Header, SimulatedHeader) != "" {
+	if headerValue(response.Header, history.SimulatedHeader) != "" {
 		origin = history.Simulated
 	}
 	a.origin.Store(&origin)

@@ -22,9 +22,6 @@ import (
 // regions than the host on which people trade.
 const DefaultRESTURL = "https://data-api.binance.vision"
 
-// SimulatedHeader is on every answer of an exchange that is none.
-const SimulatedHeader = history.SimulatedHeader
-
 // Timeouts of the parts of a request. Waiting for the governor's leave is in
 // none of them.
 const (
@@ -192,7 +189,7 @@ func (c *Client) earlier(now, date time.Time) time.Time {
 }
 
 // Origin returns whose candles the exchange answers: those of a simulated
-// market where its answers bear SimulatedHeader. It asks only where nothing was
+// market where its answers bear history.SimulatedHeader. It asks only where nothing was
 // answered yet.
 func (c *Client) Origin(ctx context.Context) (history.Origin, error) {
 	if origin := c.answers.origin.Load(); origin != nil {

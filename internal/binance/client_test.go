@@ -322,18 +322,18 @@ func TestOriginIsTheAnswers(t *testing.T) {
 	}
 	tell := e.info
 	e.info = func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(SimulatedHeader, "1")
+		w.Header().Set(history.SimulatedHeader, "1")
 		tell(w, r)
 	}
 	told := e.time
 	e.time = func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(SimulatedHeader, "1")
+		w.Header().Set(history.SimulatedHeader, "1")
 		told(w, r)
 	}
 	if origin, err := e.client(t).Origin(t.Context()); origin != history.Simulated || err != nil {
 		t.Errorf("%s, %v", origin, err)
 	}
-	if http.CanonicalHeaderKey(SimulatedHeader) != SimulatedHeader {
+	if http.CanonicalHeaderKey(history.SimulatedHeader) != history.SimulatedHeader {
 		t.Error("the header is not found by its name")
 	}
 }

@@ -145,7 +145,7 @@ func (d *StreamDialer) connect(ctx context.Context, address string) (*websocket.
 // ones, and the other way round.
 func (d *StreamDialer) checkOrigin(header http.Header) error {
 	origin := history.Real
-	if headerValue(header, SimulatedHeader) != "" {
+	if headerValue(header, history.SimulatedHeader) != "" {
 		origin = history.Simulated
 	}
 	if d.config.Origin == "" || d.config.Origin == origin {

@@ -181,7 +181,7 @@ func TestUnreachableStream(t *testing.T) {
 }
 
 func TestOriginsNeverMix(t *testing.T) {
-	simulated := http.Header{SimulatedHeader: {"true"}}
+	simulated := http.Header{history.SimulatedHeader: {"true"}}
 	for _, test := range []struct {
 		header http.Header
 		origin history.Origin

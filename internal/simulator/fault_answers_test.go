@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/history"
 )
 
 // page is a request for eight closed candles.
@@ -58,7 +60,7 @@ func TestFaultsOfAnAnswer(t *testing.T) {
 			if slow := test.rule.Fault == SlowBody || test.rule.Fault == SlowHeaders; slow && took < test.rule.Wait {
 				t.Errorf("took %s", took)
 			}
-			if header.Get(simulatedHeader) == "" {
+			if header.Get(history.SimulatedHeader) == "" {
 				t.Error("the answer does not say that it is simulated")
 			}
 			if e.Meter().Faults[test.rule.Fault] != 1 {

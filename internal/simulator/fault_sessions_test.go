@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/cryptoboat/cryptoboat/internal/history"
 )
 
 // follow opens a session of a one-minute stream under a rule and returns a
@@ -25,7 +27,7 @@ func follow(t *testing.T, rule Rule) (*exchange, *websocket.Conn, func() (string
 func TestARefusedUpgrade(t *testing.T) {
 	e := open(t, Config{Script: Script{Rules: []Rule{{On: WebSocket, Fault: RefusedUpgrade, Status: 502}}}})
 	_, response, err := websocket.DefaultDialer.Dial("ws"+e.url[len("http"):]+"/ws/btcusdt@kline_1m", nil)
-	if err == nil || response.StatusCode != 502 || response.Header.Get(simulatedHeader) == "" {
+	if err == nil || response.StatusCode != 502 || response.Header.Get(history.SimulatedHeader) == "" {
 		t.Errorf("%+v, %v", response, err)
 	}
 	read(t, e.dial(t, "/ws/btcusdt@kline_1m"))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/adshao/go-binance/v2"
+
+	"github.com/cryptoboat/cryptoboat/internal/history"
 )
 
 func TestGoBinanceReadsTheExchange(t *testing.T) {
@@ -111,7 +113,7 @@ func TestEveryAnswerSaysThatItIsSimulated(t *testing.T) {
 		{"/api/v3/coins/markets?vs_currency=usd", 200, 0},
 	} {
 		response, body := e.get(t, test.path)
-		if response.StatusCode != test.status || response.Header.Get(simulatedHeader) == "" {
+		if response.StatusCode != test.status || response.Header.Get(history.SimulatedHeader) == "" {
 			t.Errorf("%s: %d, %v", test.path, response.StatusCode, response.Header)
 		}
 		used := ""

@@ -12,13 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cryptoboat/cryptoboat/internal/binance"
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
-
-// simulatedHeader is borne by every answer, so that a client can tell that no
-// money changes hands here.
-const simulatedHeader = binance.SimulatedHeader
 
 // Config says what an offline exchange trades and how it behaves. Whatever is
 // zero but the source is as on Binance.
@@ -138,7 +134,7 @@ func (s *Server) Meter() Meter {
 // with http.ErrAbortHandler, which an http.Server takes for what it is: an answer
 // cut short.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set(simulatedHeader, "true")
+	w.Header().Set(history.SimulatedHeader, "true")
 	s.setDate(w.Header())
 	path := r.URL.Path
 	if endpoint, known := restEndpoints[path]; known {

@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -190,8 +191,8 @@ func (e *exchange) dial(t testing.TB, path string) *websocket.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response.Header.Get(simulatedHeader) == "" {
-		t.Errorf("the upgrade has no %s", simulatedHeader)
+	if response.Header.Get(history.SimulatedHeader) == "" {
+		t.Errorf("the upgrade has no %s", history.SimulatedHeader)
 	}
 	t.Cleanup(func() { connection.Close() })
 	connection.SetReadDeadline(time.Now().Add(20 * time.Second))

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/cryptoboat/cryptoboat/internal/history"
 )
 
 // Binance's paths: events are sent bare under the first and with their stream's
@@ -87,7 +89,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	names := streamNames(r)
-	connection, err := upgrader.Upgrade(w, r, http.Header{simulatedHeader: {"true"}})
+	connection, err := upgrader.Upgrade(w, r, http.Header{history.SimulatedHeader: {"true"}})
 	if err != nil {
 		if fault != nil {
 			s.faults.postpone(fault)
