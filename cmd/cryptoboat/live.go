@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/binance"
@@ -19,14 +17,6 @@ const streamVariable = "BINANCE_WS_URL"
 
 // sampleEvery is how often the live price is sampled into the database.
 const sampleEvery = 5 * time.Second
-
-// claimEvery is how long it takes, on average, until an exchange that could not
-// be reached is asked again whose candles it has.
-const claimEvery = 10 * time.Second
-
-// repairedAtFirst bounds how far back a series is repaired of which nothing is
-// stored: a longer past is the backfill's.
-const repairedAtFirst = 7 * 24 * time.Hour
 
 // liveOptions say what serve follows.
 type liveOptions struct {
@@ -44,82 +34,69 @@ func follow(
 	ctx context.Context, database *timescale.Database, exchange func() (*binance.Client, error),
 	forecaster *forecast.Forecaster, hub *live.Hub, o liveOptions,
 ) error {
-	origin, err := claimInTime(ctx, database, exchange, o.log)
-	if err != nil || ctx.Err() != nil {
-		return err
+	before, err := history.Tirelessly(ctx, o.log, "asking the exchange whose candles it has", func() (beginning, error) {
+		return begin(ctx, database, exchange)
+	})
+	if ctx.Err() != nil {
+		return nil
 	}
-	dialer, err := binance.NewStreamDialer(binance.StreamConfig{URL: o.stream, Origin: origin, Log: o.log})
 	if err != nil {
 		return err
 	}
+	dialer, err := binance.NewStreamDialer(binance.StreamConfig{URL: o.stream, Origin: before.origin, Log: o.log})
+	if err != nil {
+		return err
+	}
+	mender := mender{database: database, exchange: exchange, newest: before.newest, clock: o.clock, log: o.log}
 	return live.NewService(live.Config{
 		Series: o.series, SampleEvery: o.every, Clock: o.clock, Dialer: dialer,
-		Ticks: database, Candles: database, Repairer: repairer{database, exchange, o.log},
+		Ticks: database, Candles: database, Repairer: mender, Checker: mender,
 		Hub: hub, Forecaster: forecaster, Forecasts: database, Timing: o.timing, Log: o.log,
 	}).Run(ctx)
 }
 
-// claimInTime claims the database for the exchange's kind of candles, waiting
-// for an exchange that cannot be reached.
-func claimInTime(
-	ctx context.Context, database *timescale.Database, exchange func() (*binance.Client, error), log *slog.Logger,
-) (history.Origin, error) {
-	for {
-		client, err := exchange()
-		if err != nil {
-			return "", err
-		}
-		if err = claimDatabase(ctx, database, client); err == nil {
-			return database.Origin(ctx)
-		}
-		if market.ErrorCode(err) != market.Unavailable {
-			return "", err
-		}
-		log.Warn("the exchange cannot be reached, trying again", slog.Any("error", err))
-		select {
-		case <-time.After(claimEvery/2 + rand.N(claimEvery)):
-		case <-ctx.Done():
-			return "", nil
-		}
-	}
+// beginning is what the database holds before the market is followed.
+type beginning struct {
+	origin history.Origin
+	newest map[market.Series]time.Time // open time of the newest candle
 }
 
-// repairer fetches what the stream missed.
-type repairer struct {
-	database *timescale.Database
-	exchange func() (*binance.Client, error)
-	log      *slog.Logger
-}
-
-// Repair implements live.Repairer. A zero since means the newest stored candle.
-func (r repairer) Repair(ctx context.Context, series market.Series, since time.Time) error {
-	exchange, err := r.exchange()
+// begin claims the database for the exchange's kind of candles.
+func begin(
+	ctx context.Context, database *timescale.Database, exchange func() (*binance.Client, error),
+) (beginning, error) {
+	client, err := exchange()
 	if err != nil {
-		return err
+		return beginning{}, err
 	}
-	if since.IsZero() {
-		stored, err := r.database.Catalogue(ctx)
-		if err != nil {
-			return err
-		}
-		since = time.Now().Add(-repairedAtFirst)
-		for _, s := range stored {
-			if s.Series == series {
-				since = s.Last
-			}
-		}
+	if err := claimDatabase(ctx, database, client); err != nil {
+		return beginning{}, err
 	}
-	backfiller := history.NewBackfiller(exchange, r.database, r.log)
-	plan, err := backfiller.Plan(ctx, history.BackfillRequest{Series: series, Wanted: market.TimeRange{Start: since}})
+	origin, err := database.Origin(ctx)
 	if err != nil {
-		return fmt.Errorf("plan the repair of %s: %w", series, err)
+		return beginning{}, err
 	}
-	_, err = backfiller.Run(ctx, plan, func(history.BackfillProgress) {})
-	return err
+	stored, err := database.Catalogue(ctx)
+	if err != nil {
+		return beginning{}, err
+	}
+	before := beginning{origin: origin, newest: map[market.Series]time.Time{}}
+	for _, s := range stored {
+		before.newest[s.Series] = s.Last
+	}
+	return before, nil
 }
 
-// systemClock is the machine's, which is taken to agree with the exchange's.
-type systemClock struct{}
+// exchangeClock is the exchange's clock as far as its client has measured it, and
+// the machine's before that.
+type exchangeClock struct{ client *binance.Client }
 
-func (systemClock) Now() time.Time                         { return time.Now().UTC() }
-func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+// Now is read anew each time: the client measures now and then.
+func (c exchangeClock) Now() time.Time {
+	if now, known := c.client.Estimate(); known {
+		return now
+	}
+	return time.Now().UTC()
+}
+
+func (exchangeClock) After(d time.Duration) <-chan time.Time { return time.After(d) }

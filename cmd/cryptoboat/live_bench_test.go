@@ -64,7 +64,7 @@ func followInBackground(b *testing.B, exchange string, database *timescale.Datab
 		ended <- follow(ctx, database, func() (*binance.Client, error) { return client, nil },
 			forecast.NewForecaster(database, database), hub, liveOptions{
 				series: series, stream: "ws" + strings.TrimPrefix(exchange, "http"),
-				clock: systemClock{}, every: sampleEvery, log: slog.New(slog.DiscardHandler),
+				clock: exchangeClock{client}, every: sampleEvery, log: slog.New(slog.DiscardHandler),
 			})
 	}()
 	b.Cleanup(func() {

@@ -2,12 +2,7 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
-	"net"
-	"net/url"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,11 +11,11 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/api"
 	"github.com/cryptoboat/cryptoboat/internal/binance"
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/live"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/simulator"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
-	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
 
 // fastClock shows a time that passes faster than the machine's.
@@ -33,89 +28,19 @@ type fastClock struct {
 func (c fastClock) Now() time.Time                         { return c.base.Add(time.Since(c.began) * c.speed) }
 func (c fastClock) After(d time.Duration) <-chan time.Time { return time.After(d / c.speed) }
 
-// severableLink passes connections on to the database until it is cut.
-type severableLink struct {
-	listener net.Listener
-	target   string
-	mu       sync.Mutex
-	cut      bool
-	open     map[net.Conn]bool
-}
-
-// linkTo returns a link to a database, and its URL through the link.
-func linkTo(t *testing.T, databaseURL string) (*severableLink, string) {
-	t.Helper()
-	address, err := url.Parse(databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &severableLink{listener: listener, target: address.Host, open: map[net.Conn]bool{}}
-	go l.serve()
-	t.Cleanup(func() { listener.Close(); l.set(true) })
-	address.Host = listener.Addr().String()
-	return l, address.String()
-}
-
-func (l *severableLink) serve() {
-	for {
-		near, err := l.listener.Accept()
-		if err != nil {
-			return
-		}
-		far, err := net.Dial("tcp", l.target)
-		if err != nil || !l.add(near, far) {
-			near.Close()
-			continue
-		}
-		go l.pass(near, far)
-		go l.pass(far, near)
-	}
-}
-
-func (l *severableLink) add(connections ...net.Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range connections {
-		if l.cut {
-			c.Close()
-		} else {
-			l.open[c] = true
-		}
-	}
-	return !l.cut
-}
-
-func (l *severableLink) pass(to, from net.Conn) {
-	io.Copy(to, from)
-	to.Close()
-	from.Close()
-}
-
-// set cuts the link, or mends it.
-func (l *severableLink) set(cut bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cut = cut
-	for c := range l.open {
-		c.Close()
-	}
-	clear(l.open)
-}
-
-// everyStreamFault plays every fault of the stream, one after the other, each on
-// a session of its own.
-func everyStreamFault() simulator.Script {
+// everyFaultOfAnHour plays every fault of the stream, one after the other, each
+// on a session of its own, and meanwhile every fault of the answers with which
+// what the stream missed is repaired.
+func everyFaultOfAnHour() simulator.Script {
 	script := simulator.Script{Seed: 5}
 	for k, rule := range []simulator.Rule{
 		{Fault: simulator.DroppedSocket, After: 150},
 		{Fault: simulator.RefusedUpgrade, Status: 503},
+		{Fault: simulator.StaleClock, Shift: -90 * time.Second},
 		{Fault: simulator.DuplicatedEvents, After: 20},
 		{Fault: simulator.SilentSocket, After: 200},
 		{Fault: simulator.HalfFrame, After: 120},
+		{Fault: simulator.StaleClock, Shift: 4 * time.Minute},
 		{Fault: simulator.DisorderedEvents, After: 20},
 		{Fault: simulator.ServerShutdown, After: 150, Wait: 100 * time.Millisecond},
 		{Fault: simulator.DroppedSocket, After: 400},
@@ -123,36 +48,45 @@ func everyStreamFault() simulator.Script {
 		rule.On, rule.Nth, rule.Count = simulator.WebSocket, k+1, 1
 		script.Rules = append(script.Rules, rule)
 	}
-	for k, rule := range []simulator.Rule{ // of the repairs
-		{Fault: simulator.ServerError, Status: 502}, {Fault: simulator.CutBody}, {Fault: simulator.EmptyPage},
-	} {
-		rule.On, rule.Nth, rule.Every, rule.Count = simulator.Klines, 2+k, 7, 2
+	// The first request of each kind may be the one that asks whether the market is
+	// simulated. From then on every other one goes wrong.
+	nth := map[simulator.Endpoint]int{}
+	for _, rule := range everyFault().Rules {
+		if rule.Fault == simulator.ClockSkew {
+			continue // the market's own clock goes on
+		}
+		nth[rule.On] += 2
+		rule.Nth, rule.Every, rule.Count = 1+nth[rule.On], 0, 1
 		script.Rules = append(script.Rules, rule)
+	}
+	for k, shift := range []time.Duration{90 * time.Second, 0} {
+		script.Rules = append(script.Rules, simulator.Rule{
+			Fault: simulator.ClockSkew, On: simulator.Time, Nth: 12 + 4*k, Shift: shift,
+		})
 	}
 	return script
 }
 
 // An hour of a market that drops, silences, doubles, disorders and rotates its
-// streams, during which the database goes away and comes back, leaves every
-// closed candle as the exchange has it, and every place of the sampling grid
-// either sampled or accounted for.
+// streams, dates them wrongly and answers in every wrong way, during which the
+// database crashes and comes back, leaves every closed candle as the exchange has
+// it, and every place of the sampling grid either sampled or accounted for.
 func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 	const speed, hour = 40, time.Hour
+	crashing := openRestartable(t)
 	clock := fastClock{base: time.Date(2024, time.May, 6, 11, 58, 30, 0, time.UTC), began: time.Now(), speed: speed}
 	source := simulator.NewGenerated(simulator.GeneratedConfig{Seed: 11})
 	exchange := serveOffline(t, simulator.Config{
-		Source: source, Now: clock.Now, Script: everyStreamFault(),
+		Source: source, Now: clock.Now, BanLength: time.Second,
 		RateLimit: simulator.RateLimit{Weight: 1_000_000, Window: time.Minute},
 		Streams: simulator.StreamTiming{
 			PushEvery: time.Second / speed, PingEvery: 20 * time.Second / speed, SessionAge: 25 * time.Minute / speed,
 		},
 	})
-	direct := timescaletest.URL(t)
-	if code, _, complaints := exchange.run(t, direct, "migrate", "up"); code != 0 {
+	if code, _, complaints := exchange.run(t, crashing.url, "migrate", "up"); code != 0 {
 		t.Fatal(complaints)
 	}
-	link, linked := linkTo(t, direct)
-	database, err := timescale.Open(t.Context(), linked)
+	database, err := timescale.Open(t.Context(), crashing.url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,15 +94,26 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 
 	options := liveOptions{
 		stream: "ws" + exchange.url[len("http"):], clock: clock, every: sampleEvery,
-		timing: live.Timing{SilentAfter: 30 * time.Second, RotateAfter: 18 * time.Minute, LongestBackoff: 20 * time.Second},
+		timing: live.Timing{SilentAfter: 30 * time.Second, RotateAfter: 7 * time.Minute, LongestBackoff: 20 * time.Second},
 		log:    slog.New(slog.DiscardHandler),
 	}
 	for _, symbol := range defaultSymbols {
 		options.series = append(options.series, market.Series{Symbol: symbol, Interval: market.Minute1})
 	}
+	// What a process finds that was down for a week, so that there is much to repair.
+	began := clock.Now()
+	down := began.AddDate(0, 0, -7).Truncate(time.Minute)
+	past := market.TimeRange{Start: down.Add(-time.Hour), End: down}
+	for _, series := range options.series {
+		runHere(t, exchange, crashing.url, "backfill", "-symbol", string(series.Symbol), "-interval", string(series.Interval),
+			"-from", past.Start.Format(time.RFC3339), "-to", past.End.Format(time.RFC3339))
+	}
+	if err := exchange.SetScript(everyFaultOfAnHour()); err != nil {
+		t.Fatal(err)
+	}
 	// A client's clock runs on at the machine's pace, so each repair has a new one.
 	client := func() (*binance.Client, error) {
-		return binance.NewClient(binance.Config{RESTURL: exchange.url})
+		return binance.NewClient(binance.Config{RESTURL: exchange.url, Pauses: database})
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -176,12 +121,11 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 	go func() {
 		stopped <- follow(ctx, database, client, forecast.NewForecaster(database, database), live.NewHub(api.EncodeUpdate), options)
 	}()
-	began := clock.Now()
 	<-clock.After(20 * time.Minute)
-	link.set(true)
+	crashing.crash()
 	<-clock.After(4 * time.Minute)
-	link.set(false)
-	<-clock.After(hour - 24*time.Minute)
+	crashing.restart()
+	<-clock.After(hour - clock.Now().Sub(began))
 	stop()
 	asked := time.Now()
 	if err := <-stopped; err != nil {
@@ -190,32 +134,76 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 	if took := time.Since(asked); took > 5*time.Second {
 		t.Errorf("stopping took %s", took)
 	}
-	ended := clock.Now()
-
-	// The last candles may have closed after the last that was heard.
-	for _, series := range options.series {
-		all := market.TimeRange{Start: began.Add(-repairedAtFirst), End: ended}
-		stored, err := database.StoredCandles(t.Context(), series, all, 1<<20)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(stored) == 0 || ended.Sub(stored[len(stored)-1].OpenTime) > 4*time.Minute {
-			t.Fatalf("%s: %d candles are stored", series, len(stored))
-		}
-		all.Start, all.End = began, series.Interval.Next(stored[len(stored)-1].OpenTime)
-		stored = slices.DeleteFunc(stored, func(c market.Candle) bool { return c.OpenTime.Before(began) })
-		if truth := source.Candles(series, all, 1<<20); !slices.Equal(stored, truth) {
-			t.Errorf("%s: %d candles are stored since %s, the truth has %d", series, len(stored), began, len(truth))
-		}
-	}
-	checkSamples(t, direct, options.series)
 	meter := exchange.Meter()
-	for _, rule := range everyStreamFault().Rules {
-		if meter.Faults[rule.Fault] == 0 {
-			t.Errorf("%s was never played", rule.Fault)
+	t.Logf("faults: %v, %d klines asked", meter.Faults, exchange.pages.Load())
+	for _, fault := range simulator.Faults() {
+		if meter.Faults[fault] == 0 {
+			t.Errorf("%s was never played", fault)
 		}
 	}
-	t.Logf("faults: %v, %d klines asked", meter.Faults, exchange.pages.Load())
+	past.End = clock.Now()
+	following := market.TimeRange{Start: began, End: past.End}
+	missing, different := 0, 0
+	for _, series := range options.series {
+		if lost, _ := compareWithSource(t, database, source, series, following); lost > 0 {
+			t.Errorf("%s: %d candles that closed while it was followed are missing", series, lost)
+		}
+		lost, wrong := compareWithSource(t, database, source, series, past)
+		missing, different = missing+lost, different+wrong
+	}
+	// The exchange itself kept a page back, and told candles otherwise at the time.
+	if int64(missing) > history.PageLimit*meter.Faults[simulator.EmptyPage] || int64(different) > meter.Faults[simulator.RevisedCandle] {
+		t.Errorf("%d candles are missing and %d differ", missing, different)
+	}
+	if err := exchange.SetScript(simulator.Script{}); err != nil {
+		t.Fatal(err)
+	}
+	since := []string{"-interval", string(market.Minute1), "-from", past.Start.Format(time.RFC3339)}
+	runHere(t, exchange, crashing.url, append([]string{"repair"}, since...)...)
+	runHere(t, exchange, crashing.url, append([]string{"reconcile", "-mend"}, since...)...)
+	for _, series := range options.series {
+		if lost, wrong := compareWithSource(t, database, source, series, past); lost > 0 || wrong > 0 {
+			t.Errorf("%s: %d candles are still missing and %d still differ", series, lost, wrong)
+		}
+	}
+	checkSamples(t, crashing.url, options.series)
+}
+
+// compareWithSource returns how many candles of a range that the source has are
+// not stored, and how many are with other values. It fails where one is stored
+// that the source does not have, or the last few minutes of the range are not.
+// What closed after the last stored one does not count: it may not have been
+// heard of yet.
+func compareWithSource(
+	t *testing.T, database *timescale.Database, source simulator.Source, series market.Series, r market.TimeRange,
+) (missing, different int) {
+	t.Helper()
+	candles, err := database.StoredCandles(t.Context(), series, r, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(candles) == 0 || r.End.Sub(candles[len(candles)-1].OpenTime) > 4*time.Minute {
+		t.Fatalf("%s: %d candles are stored", series, len(candles))
+	}
+	r.End = series.Interval.Next(candles[len(candles)-1].OpenTime)
+	stored := make(map[time.Time]market.Candle, len(candles))
+	for _, candle := range candles {
+		stored[candle.OpenTime] = candle
+	}
+	for _, truth := range source.Candles(series, r, 1<<20) {
+		candle, found := stored[truth.OpenTime]
+		switch {
+		case !found:
+			missing++
+		case candle != truth:
+			different++
+		}
+		delete(stored, truth.OpenTime)
+	}
+	if len(stored) > 0 {
+		t.Errorf("%s: %d candles are stored that the exchange does not have", series, len(stored))
+	}
+	return missing, different
 }
 
 // checkSamples fails unless each place of the sampling grid, from a symbol's

@@ -70,7 +70,7 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 	var following sync.WaitGroup
 	if *stream {
 		options := liveOptions{
-			stream: e.get(streamVariable), clock: systemClock{}, every: sampleEvery, log: logger,
+			stream: e.get(streamVariable), clock: exchangeClock{client}, every: sampleEvery, log: logger,
 		}
 		for _, symbol := range defaultSymbols {
 			options.series = append(options.series, market.Series{Symbol: symbol, Interval: *interval})

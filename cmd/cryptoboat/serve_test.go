@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"log/slog"
@@ -10,8 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/market"
+	"github.com/cryptoboat/cryptoboat/internal/simulator"
+	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
 
 // Everything that a visitor can ask, of a server on real candles with a real
@@ -89,5 +94,66 @@ func TestServe(t *testing.T) {
 		}
 	case <-time.After(shutdownTimeout + time.Second):
 		t.Error("the server did not stop")
+	}
+}
+
+// A machine of which the clock is an hour slow samples the market at the places
+// that the exchange's clock gives.
+func TestServeSamplesByTheExchangesClock(t *testing.T) {
+	const ahead = time.Hour
+	exchange := openOfflineExchange(t, time.Now().Add(ahead), simulator.RateLimit{Weight: 6000, Window: time.Minute})
+	databaseURL := timescaletest.URL(t)
+	if code, _, complaints := exchange.run(t, databaseURL, "migrate", "up"); code != 0 {
+		t.Fatal(complaints)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	reader, writer := io.Pipe()
+	variables := map[string]string{
+		databaseVariable: databaseURL, exchangeVariable: exchange.url, streamVariable: "ws" + exchange.url[len("http"):],
+	}
+	began := time.Now()
+	served := make(chan int, 1)
+	go func() {
+		served <- run(ctx, environment{out: writer, errors: io.Discard, get: func(name string) string { return variables[name] }},
+			[]string{"serve", "-listen", "127.0.0.1:0", "-interval", "1m"})
+		writer.Close()
+	}()
+	line, err := bufio.NewReader(reader).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := strings.TrimSpace(line[strings.Index(line, "http://"):])
+	response, err := http.Get(address + "/v1/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	// Of two symbols, one a second: more than pass from one sample to the next.
+	const enough = 14
+	prices := 0
+	for lines := bufio.NewScanner(response.Body); prices < enough && lines.Scan(); {
+		if lines.Text() == "event: price" {
+			prices++
+		}
+	}
+	stop()
+	if code := <-served; code != 0 || prices < enough {
+		t.Fatalf("exit code %d after %d prices", code, prices)
+	}
+	connection, err := pgx.Connect(t.Context(), databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close(t.Context())
+	var samples int
+	var first, last time.Time
+	err = connection.QueryRow(t.Context(), "SELECT count(*), min(sampled_at), max(sampled_at) FROM ticks").Scan(&samples, &first, &last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	earliest, latest := began.Add(ahead-time.Second), time.Now().Add(ahead+time.Second)
+	if samples == 0 || first.Before(earliest) || last.After(latest) {
+		t.Errorf("%d samples from %s to %s, want them from %s to %s", samples, first, last, earliest, latest)
 	}
 }

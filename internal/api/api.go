@@ -72,7 +72,7 @@ func Register(mux *http.ServeMux, dependencies Dependencies) error {
 	mux.HandleFunc("GET /v1/{unknown}", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, r, newProblem(r.Context(), http.StatusNotFound, nothingHere))
 	})
-	return registerDocs(mux, registerOperations(mux, dependencies))
+	return registerDocs(mux, registerOperations(mux, dependencies), dependencies.History)
 }
 
 // Document returns the OpenAPI document as YAML.

@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/cryptoboat/cryptoboat/internal/browsertest"
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -19,6 +20,7 @@ import (
 // fails it. With CRYPTOBOAT_SCREENSHOTS it leaves pictures in that folder.
 func TestDocsInBrowser(t *testing.T) {
 	f := newService(3)
+	f.origin = history.Simulated
 	f.coins = []market.Coin{wholeCoin(day1.Add(30 * time.Minute))}
 	server := httptest.NewServer(serveFake(t, f))
 	t.Cleanup(server.Close)
@@ -36,7 +38,7 @@ func TestDocsInBrowser(t *testing.T) {
 		width, height int64
 	}{{"light", 1280, 1400}, {"dark", 1280, 1400}, {"light", 390, 844}, {"dark", 390, 844}} {
 		var theme string
-		var width int64
+		var width, noticeBottom, height int64
 		err := chromedp.Run(browser,
 			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: view.scheme}}),
 			chromedp.EmulateViewport(view.width, view.height),
@@ -44,12 +46,17 @@ func TestDocsInBrowser(t *testing.T) {
 			chromedp.Poll(drawn+`.includes("/v1/symbols/{symbol}/candles")`, nil),
 			chromedp.Evaluate(`document.querySelector("rapi-doc").getAttribute("theme")`, &theme),
 			chromedp.Evaluate(`document.documentElement.scrollWidth`, &width),
+			chromedp.Evaluate(`document.documentElement.scrollHeight`, &height),
+			chromedp.Evaluate(`Math.ceil(document.querySelector(".notice").getBoundingClientRect().bottom)`, &noticeBottom),
 		)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if theme != view.scheme || width > view.width {
 			t.Errorf("%+v: theme %s, %d pixels wide", view, theme, width)
+		}
+		if noticeBottom <= 0 || noticeBottom > 100 || height > view.height {
+			t.Errorf("%+v: the notice ends at %d, the page at %d", view, noticeBottom, height)
 		}
 		browsertest.Screenshot(t, browser, fmt.Sprintf("docs-%s-%d", view.scheme, view.width))
 	}

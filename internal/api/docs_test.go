@@ -2,10 +2,13 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/cryptoboat/cryptoboat/internal/history"
 )
 
 func TestDocumentsAreServedOnceUntilTheyChange(t *testing.T) {
@@ -62,7 +65,7 @@ func TestDocsPage(t *testing.T) {
 // Pages name no other host, and hold no script or style of their own, which the
 // policy would refuse.
 func TestPagesKeepToThePolicy(t *testing.T) {
-	for _, name := range []string{"static/docs.html", "static/docs-without-viewer.html", "static/docs.css", "static/docs.js"} {
+	for _, name := range []string{"static/docs.html", "static/docs-without-viewer.html", "static/not-found.html", "static/docs.css", "static/docs.js"} {
 		content, err := fs.ReadFile(static, name)
 		if err != nil {
 			t.Fatal(err)
@@ -70,6 +73,37 @@ func TestPagesKeepToThePolicy(t *testing.T) {
 		for _, forbidden := range []string{"http:", "https:", "//cdn", "<style", "<script>", " style=", " onload=", " onclick="} {
 			if strings.Contains(string(content), forbidden) {
 				t.Errorf("%s has %q", name, forbidden)
+			}
+		}
+	}
+}
+
+func TestSimulatedMarketSaysSoOnEveryPage(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		origin history.Origin
+		err    error
+		want   string // of the page, "" for no notice
+	}{
+		{"simulated", history.Simulated, nil, "Simulated market: the offline exchange makes these prices up; nothing of this is traded anywhere."},
+		{"real", history.Real, nil, ""},
+		{"not known yet", "", nil, ""},
+		{"database away", "", errors.New("dial tcp 10.0.0.1:5432: refused"), "It cannot be read at the moment whether the market is simulated."},
+	} {
+		f := newService(1)
+		f.origin, f.err = test.origin, test.err
+		s := serveFake(t, f)
+		for path, status := range map[string]int{"/docs": http.StatusOK, "/nowhere": http.StatusNotFound, "/a/b/c": http.StatusNotFound} {
+			a := s.get(t, path, "Accept", "text/html")
+			if a.status != status || a.header.Get("Content-Type") != "text/html; charset=utf-8" {
+				t.Errorf("%s, %s: %d, %s", test.name, path, a.status, a.header.Get("Content-Type"))
+			}
+			want := `<p class="notice" role="note">` + test.want + `</p>`
+			if test.want == "" && strings.Contains(a.body, "notice") || test.want != "" && !strings.Contains(a.body, want) {
+				t.Errorf("%s: %s says %s", test.name, path, a.body)
+			}
+			if strings.Contains(a.body, "10.0.0.1") {
+				t.Errorf("%s: %s shows an internal error's text", test.name, path)
 			}
 		}
 	}

@@ -147,13 +147,14 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // itself the pattern that matched.
 func problemsOfMux(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(&muxWriter{ResponseWriter: w, request: r}, r)
+		next.ServeHTTP(&muxWriter{ResponseWriter: w, request: r, mux: next}, r)
 	})
 }
 
 type muxWriter struct {
 	http.ResponseWriter
 	request  *http.Request
+	mux      http.Handler
 	replaced bool
 }
 
@@ -166,10 +167,9 @@ func (w *muxWriter) WriteHeader(status int) {
 	}
 	w.replaced = true
 	if status == http.StatusNotFound && preferredType(w.request.Header.Get("Accept"), jsonType, "text/html") == "text/html" {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.ResponseWriter.WriteHeader(status)
-		// Whether the client still listens makes no difference here.
-		_, _ = w.ResponseWriter.Write([]byte(notFoundPage))
+		page := w.request.Clone(w.request.Context())
+		page.Method, page.URL.Path, page.URL.RawPath = http.MethodGet, notFoundPath, ""
+		w.mux.ServeHTTP(w.ResponseWriter, page)
 		return
 	}
 	detail := nothingHere
@@ -191,17 +191,3 @@ func (w *muxWriter) Write(b []byte) (int, error) {
 func (w *muxWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 const nothingHere = "there is nothing at this path; /docs lists what there is"
-
-const notFoundPage = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="color-scheme" content="light dark">
-<meta name="viewport" content="width=device-width">
-<title>Not found – CryptoBoat</title>
-<link rel="icon" href="data:,">
-<main>
-<h1>Nothing here</h1>
-<p>There is nothing at this address. <a href="/">The charts</a> and <a href="/docs">the API</a> are.</p>
-</main>
-</html>
-`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -42,6 +43,7 @@ type latestPrice struct {
 }
 
 func registerPrice(api huma.API, h History, l Live, now func() time.Time) {
+	known := &knownOrigin{history: h}
 	register(api, huma.Operation{
 		OperationID: "get-price", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/price", Tags: []string{"market"}, Security: open,
 		Summary:     "Get price",
@@ -52,11 +54,11 @@ func registerPrice(api huma.API, h History, l Live, now func() time.Time) {
 		if err != nil {
 			return nil, err
 		}
-		from, err := h.Origin(ctx)
+		from, err := known.get(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("asking where the candles come from: %w", err)
+			return nil, err
 		}
-		answer := latestPrice{Symbol: symbol, Origin: originOf(from)}
+		answer := latestPrice{Symbol: symbol, Origin: from}
 		var newest *live.Update
 		if l != nil {
 			newest = l.Newest(symbol)
@@ -68,6 +70,30 @@ func registerPrice(api huma.API, h History, l Live, now func() time.Time) {
 		}
 		return &struct{ Body latestPrice }{answer}, err
 	})
+}
+
+// knownOrigin keeps the origin once it is known, for it never changes then: what
+// comes from the stream is answered while the database is away. It is safe for
+// concurrent use.
+type knownOrigin struct {
+	history History
+	known   atomic.Pointer[origin]
+}
+
+// get returns the origin, nil where it is not known yet.
+func (k *knownOrigin) get(ctx context.Context) (*origin, error) {
+	if from := k.known.Load(); from != nil {
+		return from, nil
+	}
+	stored, err := k.history.Origin(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking where the candles come from: %w", err)
+	}
+	from := originOf(stored)
+	if from != nil {
+		k.known.Store(from)
+	}
+	return from, nil
 }
 
 func (p *latestPrice) fillLive(k *live.Kline, now time.Time) {

@@ -66,6 +66,27 @@ func TestPrice(t *testing.T) {
 	})
 }
 
+// What is in memory is answered while the database is away.
+func TestPriceWithoutTheDatabase(t *testing.T) {
+	const target = "/v1/symbols/BTCUSDT/price"
+	f, hub := followed()
+	f.origin = ""
+	s := serveFake(t, f)
+	publishPrice(hub, "BTCUSDT")
+	for _, origin := range []history.Origin{"", history.Real} { // what is not known yet is asked again
+		f.origin = origin
+		got := decode[latestPrice](t, s.get(t, target), http.StatusOK)
+		if want := originOf(origin); want == nil && got.Origin != nil || want != nil && (got.Origin == nil || *got.Origin != *want) {
+			t.Errorf("the origin is %v, want %q", got.Origin, origin)
+		}
+	}
+	f.err = market.Errorf(market.Unavailable, "the database is away")
+	if got := decode[latestPrice](t, s.get(t, target), http.StatusOK); got.State != "live" || *got.Origin != "real" {
+		t.Errorf("got %+v", got)
+	}
+	decode[problem](t, s.get(t, "/v1/symbols/ETHUSDT/price"), http.StatusServiceUnavailable)
+}
+
 // Of several stored series the one that reaches furthest has the newest price.
 func TestPriceOfTheNewestSeries(t *testing.T) {
 	f := newService(3)

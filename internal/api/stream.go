@@ -22,6 +22,9 @@ import (
 const (
 	// mostStreams bounds the connections that streams keep.
 	mostStreams = 2000
+	// mostStreamsOfClient bounds those that one client keeps: enough for the
+	// people of an office behind one address, and a small part of all.
+	mostStreamsOfClient = 100
 	// heartbeatEvery is how long a stream is silent at most. Proxies commonly cut
 	// a connection after a minute without a byte.
 	heartbeatEvery = 15 * time.Second
@@ -30,9 +33,16 @@ const (
 )
 
 type streamInput struct {
+	client      string       // as clientOf tells; no parameter
 	Symbols     []symbolName `query:"symbols" maxItems:"100" doc:"Symbols to follow, joined by commas; without it, all."`
 	After       uint64       `query:"last_event_id" doc:"As Last-Event-ID, for whoever cannot set a header. The header takes precedence."`
-	LastEventID uint64       `header:"Last-Event-ID" doc:"The id of the last event that was received, which browsers send when they connect again: the stream begins with the candles that have closed since."`
+	LastEventID uint64       `header:"Last-Event-ID" doc:"The id of the last event that was received, which browsers send when they connect again: the stream begins with what is newer."`
+}
+
+// Resolve notes who asks, for Huma.
+func (i *streamInput) Resolve(ctx huma.Context) []error {
+	i.client = clientOf(ctx.RemoteAddr())
+	return nil
 }
 
 // heartbeatEvent is the data of a heartbeat event.
@@ -55,8 +65,9 @@ const streamDescription = `Server-sent events, beginning with the newest price a
 - ` + "`heartbeat`" + `: at the start and every 15 seconds.
 
 A slow reader gets the newest price and forecast instead of all of them; one that does not take what is written within 10 seconds is cut off. ` +
-	"The `id` of price, candle and forecast ascends, also over restarts of the service. Last-Event-ID, or last_event_id, brings the candles that have closed since, as far as the running service remembers them: up to 256 of each symbol. " +
-	"Whoever connects again after a restart lists the candles in between."
+	"The `id` of price, candle and forecast ascends, also over restarts of the service. With Last-Event-ID, or last_event_id, the stream begins with what is newer: the newest price and forecast of each symbol, unless they were received before, and the candles that have closed since, as far as the running service remembers them: up to 256 of each symbol. " +
+	"Whoever connects again after a restart lists the candles in between. " +
+	"One address (of IPv6, one network of 64 bits) may keep 100 streams open."
 
 // streams serves the stream to many readers.
 type streams struct {
@@ -65,9 +76,12 @@ type streams struct {
 	now      func() time.Time
 	stopping <-chan struct{}
 	places   chan struct{} // holds an element for each open stream
+	clients  *streamClients
+	origin   *knownOrigin
 }
 
 func registerStream(api huma.API, s streams) {
+	s.clients, s.origin = new(streamClients), &knownOrigin{history: s.history}
 	register(api, huma.Operation{
 		OperationID: "stream", Method: http.MethodGet, Path: "/v1/stream", Tags: []string{"market"}, Security: open,
 		Summary: "Follow the market", Description: streamDescription,
@@ -82,7 +96,7 @@ func registerStream(api huma.API, s streams) {
 				}},
 			}}},
 		}},
-		Errors: []int{http.StatusNotFound},
+		Errors: []int{http.StatusNotFound, http.StatusTooManyRequests},
 	}, s.begin)
 }
 
@@ -107,13 +121,9 @@ func eventSchema[T any](api huma.API, name string, hasID bool) *huma.Schema {
 // begin checks what is asked for and takes a place among the streams, which the
 // body gives back.
 func (s streams) begin(ctx context.Context, input *streamInput) (*huma.StreamResponse, error) {
-	stored, err := s.history.Catalogue(ctx)
+	from, err := s.origin.get(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("looking up the symbols of a stream: %w", err)
-	}
-	from, err := s.history.Origin(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("asking where the candles come from: %w", err)
+		return nil, err
 	}
 	if s.live == nil {
 		return nil, market.Errorf(market.Unavailable, "this service does not follow the market: it was started without its stream")
@@ -124,8 +134,8 @@ func (s streams) begin(ctx context.Context, input *streamInput) (*huma.StreamRes
 		if err != nil {
 			return nil, err
 		}
-		if s.live.Newest(symbol) == nil && !slices.Contains(stored.Symbols(), symbol) {
-			return nil, unknownSymbol(stored, symbol)
+		if err := s.know(ctx, symbol); err != nil {
+			return nil, err
 		}
 		symbols = append(symbols, symbol)
 	}
@@ -133,13 +143,21 @@ func (s streams) begin(ctx context.Context, input *streamInput) (*huma.StreamRes
 	if after == 0 {
 		after = input.After
 	}
+	if !s.clients.enter(input.client) {
+		return nil, newProblem(ctx, http.StatusTooManyRequests, fmt.Sprintf(
+			"%d streams to your address are open, and there cannot be more: end one, or follow several symbols in one stream", mostStreamsOfClient))
+	}
 	select {
 	case s.places <- struct{}{}:
 	default:
+		s.clients.leave(input.client)
 		return nil, market.Errorf(market.Unavailable, "%d streams are open, and there cannot be more: try again later", cap(s.places))
 	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
-		defer func() { <-s.places }()
+		defer func() {
+			<-s.places
+			s.clients.leave(input.client)
+		}()
 		r, w := humago.Unwrap(ctx)
 		header := w.Header()
 		header.Set("Content-Type", eventsType)
@@ -148,13 +166,31 @@ func (s streams) begin(ctx context.Context, input *streamInput) (*huma.StreamRes
 		if r.Method == http.MethodHead {
 			return
 		}
+		keepLittleUnsent(r.Context())
 		subscription := s.live.Subscribe(after, symbols...)
 		defer subscription.Close()
 		// Any other error says that the reader has left.
-		if err := s.write(r.Context(), w, subscription, originOf(from)); errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := s.write(r.Context(), w, subscription, from); errors.Is(err, os.ErrDeadlineExceeded) {
 			logger(r.Context()).Info("stream cut off: its reader did not take what was written", "within", slowest)
 		}
 	}}, nil
+}
+
+// know returns a NotFound error for a symbol that is neither streamed nor stored.
+// The database is asked only where the stream cannot tell, so that the market
+// can be followed without it.
+func (s streams) know(ctx context.Context, symbol market.Symbol) error {
+	if s.live.Newest(symbol) != nil {
+		return nil
+	}
+	stored, err := s.history.Catalogue(ctx)
+	if err != nil {
+		return fmt.Errorf("looking up the symbols of a stream: %w", err)
+	}
+	if !slices.Contains(stored.Symbols(), symbol) {
+		return unknownSymbol(stored, symbol)
+	}
+	return nil
 }
 
 // write writes what is new until the service stops or the reader leaves or is

@@ -76,12 +76,30 @@ type reader struct {
 	lines  *bufio.Scanner
 }
 
-// follow asks for a path and reads the answer's header.
+// follow asks for a path, from nowhere, and reads the answer's header.
 func (p *pipes) follow(t *testing.T, target string, header ...string) *reader {
+	t.Helper()
+	return p.followFrom(t, "pipe", target, header...)
+}
+
+// address is a remote address.
+type address string
+
+func (a address) Network() string { return "pipe" }
+func (a address) String() string  { return string(a) }
+
+type addressed struct {
+	net.Conn
+	remote address
+}
+
+func (a addressed) RemoteAddr() net.Addr { return a.remote }
+
+func (p *pipes) followFrom(t *testing.T, from address, target string, header ...string) *reader {
 	t.Helper()
 	client, server := net.Pipe()
 	t.Cleanup(func() { client.Close() })
-	p.accepted <- server
+	p.accepted <- addressed{server, from}
 	if _, err := fmt.Fprintf(client, "GET %s HTTP/1.1\r\nHost: test\r\n%s\r\n", target, strings.Join(header, "")); err != nil {
 		t.Fatal(err)
 	}
@@ -159,6 +177,12 @@ func TestStream(t *testing.T) {
 		if got := r.answer.Header.Get("Content-Type"); r.answer.StatusCode != http.StatusOK || got != "text/event-stream" {
 			t.Errorf("status %d, %s", r.answer.StatusCode, got)
 		}
+		// A cache would give one reader's past to the next, and nginx wait for more.
+		for name, want := range map[string]string{"Cache-Control": "no-store", "X-Accel-Buffering": "no"} {
+			if got := r.answer.Header.Values(name); !slices.Equal(got, []string{want}) {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
+		}
 		first, _ := r.next()
 		var heartbeat heartbeatEvent
 		if err := json.Unmarshal([]byte(first.data), &heartbeat); err != nil || first.name != "heartbeat" || first.id != "" ||
@@ -220,6 +244,22 @@ func TestStreamOfSymbols(t *testing.T) {
 	})
 }
 
+// What is streamed is followed while the database is away.
+func TestStreamWithoutTheDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, hub := followed()
+		s := serveFake(t, f)
+		p := servePipes(t, s)
+		publishPrice(hub, "BTCUSDT")
+		p.follow(t, "/v1/stream").expect("heartbeat", "price") // asks for the origin, once
+		f.err = market.Errorf(market.Unavailable, "the database is away")
+		for _, target := range []string{"/v1/stream", "/v1/stream?symbols=BTCUSDT"} {
+			p.follow(t, target).expect("heartbeat", "price")
+		}
+		decode[problem](t, s.get(t, "/v1/stream?symbols=BTCUSDT,ETHUSDT"), http.StatusServiceUnavailable)
+	})
+}
+
 func TestStreamResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, hub := followed()
@@ -235,6 +275,10 @@ func TestStreamResumes(t *testing.T) {
 		p.follow(t, "/v1/stream", "Last-Event-ID: "+seen.id+"\r\n").expect(again...)
 		p.follow(t, "/v1/stream?last_event_id="+seen.id).expect(again...)
 		p.follow(t, "/v1/stream?last_event_id=1", "Last-Event-ID: "+seen.id+"\r\n").expect(again...)
+		// What a reader has received does not come again, with an id that goes back.
+		newest := fmt.Sprint(hub.Newest("BTCUSDT").ID)
+		publishCandle(hub, "ETHUSDT")
+		p.follow(t, "/v1/stream?last_event_id="+newest).expect("heartbeat", "candle", "heartbeat")
 		for range 300 {
 			publishCandle(hub, "BTCUSDT")
 		}
@@ -303,6 +347,9 @@ func TestStreamsAreBounded(t *testing.T) {
 		if !strings.Contains(full.Detail, "2000 streams") {
 			t.Errorf("got %q", full.Detail)
 		}
+		for range mostStreamsOfClient { // who is refused has no stream
+			decode[problem](t, s.get(t, "/v1/stream"), http.StatusServiceUnavailable)
+		}
 		readers[0].conn.Close()
 		synctest.Wait()
 		p.follow(t, "/v1/stream").expect("heartbeat")
@@ -329,7 +376,9 @@ func BenchmarkStreams(b *testing.B) {
 	if err := Register(mux, Dependencies{History: f, Live: hub, Now: time.Now}); err != nil {
 		b.Fatal(err)
 	}
-	server := httptest.NewServer(Wrap(mux, slog.New(slog.DiscardHandler)))
+	server := httptest.NewUnstartedServer(Wrap(mux, slog.New(slog.DiscardHandler)))
+	server.Config.ConnContext = ConnContext
+	server.Start()
 	defer server.Close()
 	var began time.Time
 	var round, reading sync.WaitGroup

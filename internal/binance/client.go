@@ -117,6 +117,17 @@ func (c *Client) Now(ctx context.Context) (time.Time, error) {
 	return now, nil
 }
 
+// Estimate returns the exchange's time by its newest measurement, which may be a
+// little later, and whether there is one that our own clocks have not parted
+// since: where one of them was set, or the machine slept, it says nothing. It asks
+// nobody.
+func (c *Client) Estimate() (now time.Time, known bool) {
+	c.clock.mu.Lock()
+	defer c.clock.mu.Unlock()
+	ours, measured := time.Now(), c.clock.measured
+	return measured.at(ours).UTC(), !measured.received.IsZero() && !measured.stepped(ours)
+}
+
 // Listed implements history.Exchange. A symbol that the exchange knows and that
 // was never traded is a NotFound error too.
 func (c *Client) Listed(ctx context.Context, symbol market.Symbol) (time.Time, error) {

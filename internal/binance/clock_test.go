@@ -279,3 +279,33 @@ func TestATimeThatIsNoneIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestTheEstimateIsOfTheNewestMeasurement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &measured{offset: -17 * time.Second, latency: 400 * time.Millisecond}
+		client := &Client{clock: newClock(m.measure, quiet)}
+		if _, known := client.Estimate(); known {
+			t.Error("the time is known before it was measured")
+		}
+		check := func(want time.Duration, wantKnown bool) {
+			t.Helper()
+			now, known := client.Estimate()
+			if off := now.Sub(time.Now()); known != wantKnown || known && off != want {
+				t.Errorf("%s off our clock, known %v", off, known)
+			}
+		}
+		checkClock(t, client.clock, m, -settleTime-m.latency)
+		check(m.offset-m.latency, true)
+		time.Sleep(50 * time.Hour)
+		check(-17*time.Second-400*time.Millisecond, true)
+		m.offset, m.latency = -5*time.Second, 0
+		checkClock(t, client.clock, m, -settleTime)
+		check(-5*time.Second, true)
+		// Our wall clock is set, or the machine slept: the two have parted.
+		client.clock.measured.wall = client.clock.measured.wall.Add(-time.Minute)
+		check(0, false)
+		if m.times != 2 {
+			t.Errorf("asked %d times", m.times)
+		}
+	})
+}

@@ -20,7 +20,7 @@ type PauseStore interface {
 	SetPause(ctx context.Context, host string, pause history.Pause) error
 }
 
-// noPauses is the PauseStore of a client without one.
+// noPauses is the PauseStore of a client or dialer without one.
 type noPauses struct{}
 
 func (noPauses) Pause(context.Context, string) (history.Pause, error)  { return history.Pause{}, nil }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -42,6 +41,7 @@ type StreamConfig struct {
 	// SilentAfter is how long a connection may bring no frame at all, a ping
 	// included, before it counts as dead; 90 seconds where 0.
 	SilentAfter time.Duration
+	Pauses      PauseStore   // nil keeps a pause in memory only
 	Log         *slog.Logger // nil logs nothing
 }
 
@@ -52,7 +52,7 @@ type StreamDialer struct {
 	host      string
 	socket    func(ctx context.Context, network, address string) (net.Conn, error)
 	websocket websocket.Dialer
-	pause     atomic.Pointer[history.Pause] // that the exchange last asked for; nil before
+	pause     *streamPause
 }
 
 var _ live.Dialer = (*StreamDialer)(nil)
@@ -70,8 +70,12 @@ func NewStreamDialer(config StreamConfig) (*StreamDialer, error) {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
+	if config.Pauses == nil {
+		config.Pauses = noPauses{}
+	}
 	return &StreamDialer{
 		config: config, host: address.Host,
+		pause:     &streamPause{host: address.Host, store: config.Pauses, log: config.Log},
 		socket:    (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		websocket: websocket.Dialer{Proxy: http.ProxyFromEnvironment, HandshakeTimeout: handshakeTimeout},
 	}, nil
@@ -87,13 +91,14 @@ func parseStreamURL(text string) (*url.URL, error) {
 	case parsed.User != nil:
 		return nil, market.Errorf(market.Invalid, "BINANCE_WS_URL must hold no name and password: errors and logs would show them")
 	}
-	return &url.URL{Scheme: parsed.Scheme, Host: parsed.Host}, nil
+	return &url.URL{Scheme: parsed.Scheme, Host: strings.ToLower(parsed.Host)}, nil
 }
 
 // Dial implements live.Dialer. No series, or more than 1024, are an Invalid
 // error; events of another origin than the configured one a Conflict; a region
 // or an address that the exchange does not serve is Forbidden. Until a pause that
-// the exchange asked for is over, nothing is sent to it.
+// the host asked for is over, this process or one before it, nothing is sent to
+// it; what is returned then is a history.PausedError.
 func (d *StreamDialer) Dial(ctx context.Context, series []market.Series) (live.Connection, error) {
 	if len(series) == 0 || len(series) > mostStreams {
 		return nil, market.Errorf(market.Invalid, "a connection takes 1 to %d streams, not %d", mostStreams, len(series))
@@ -104,12 +109,12 @@ func (d *StreamDialer) Dial(ctx context.Context, series []market.Series) (live.C
 		asked[each] = streamOf(each)
 		names[k] = asked[each].name
 	}
-	if pause := d.pause.Load(); pause != nil && time.Now().Before(pause.Until) {
-		return nil, fmt.Errorf("connecting to the exchange's streams: %w", pausedError(*pause))
+	if err := d.pause.check(ctx); err != nil {
+		return nil, fmt.Errorf("connecting to the exchange's streams: %w", err)
 	}
 	connection, response, err := d.connect(ctx, d.config.URL+"/stream?streams="+strings.Join(names, "/"))
 	if errors.Is(err, websocket.ErrBadHandshake) {
-		err = d.refusal(response, len(series))
+		err = d.refusal(ctx, response, len(series))
 	} else if err != nil {
 		err = unreachable(ctx, d.host, err)
 	} else if err = d.checkOrigin(response.Header); err != nil {
@@ -156,11 +161,10 @@ func (d *StreamDialer) checkOrigin(header http.Header) error {
 }
 
 // refusal says what an answer that opens no stream means and what to do, and
-// remembers the pause that it asks for.
-func (d *StreamDialer) refusal(response *http.Response, streams int) error {
+// keeps the pause that it asks for.
+func (d *StreamDialer) refusal(ctx context.Context, response *http.Response, streams int) error {
 	if pause := demandedPause(response, time.Now()); !pause.Until.IsZero() {
-		d.pause.Store(&pause)
-		return pausedError(pause)
+		return pausedError(d.pause.keep(ctx, pause))
 	}
 	switch response.StatusCode {
 	case http.StatusUnavailableForLegalReasons:

@@ -117,18 +117,24 @@ func decodeKlineEvent(event *fields, stream []byte, asked askedStreams) (live.Kl
 	return kline, kline.Candle.Validate()
 }
 
-// eventTimeSlack is how far the clocks of the exchange's machines may differ.
-const eventTimeSlack = time.Second
+// eventTimeSlack is how far outside its candle an event may be dated: clocks of
+// the exchange's machines have been wrong by minutes, and where trading is halted
+// the last word on a candle comes hours late. What is further off is no clock's
+// mistake.
+const eventTimeSlack = 24 * time.Hour
 
-// checkTimes refuses a close time outside the candle and an event before it. An
-// event long after it may be: the last word on a candle can come late.
+// checkTimes refuses a close time outside the candle, and an event that is dated
+// as nothing said of the candle can be. No price or volume follows from that
+// date, so a clock that is merely wrong costs no connection.
 func checkTimes(kline live.Kline, closes time.Time) error {
 	open := kline.Candle.OpenTime
+	next := kline.Interval.Next(open)
 	switch {
-	case closes.Before(open) || !closes.Before(kline.Interval.Next(open)):
+	case closes.Before(open) || !closes.Before(next):
 		return fmt.Errorf("close time %s does not fit a candle of %s that opens at %s", instant(closes), kline.Interval, instant(open))
-	case kline.EventTime.Before(open.Add(-eventTimeSlack)):
-		return fmt.Errorf("event time %s lies before the candle that opens at %s", instant(kline.EventTime), instant(open))
+	case kline.EventTime.Before(open.Add(-eventTimeSlack)), kline.EventTime.After(next.Add(eventTimeSlack)):
+		return fmt.Errorf("event time %s is more than %s away from the candle that opens at %s",
+			instant(kline.EventTime), eventTimeSlack, instant(open))
 	}
 	return nil
 }

@@ -87,8 +87,20 @@ func TestDecodeMessage(t *testing.T) {
 			changed(func(k *live.Kline) { k.EventTime = at("2024-01-01T00:00:12.345678Z") }), true,
 		},
 		{
-			"a clock that is half a second behind", replaced("1704067212345", "1704067199500"),
-			changed(func(k *live.Kline) { k.EventTime = at("2023-12-31T23:59:59.5Z") }), true,
+			"a clock that is two minutes behind", replaced("1704067212345", "1704067092345"),
+			changed(func(k *live.Kline) { k.EventTime = at("2023-12-31T23:58:12.345Z") }), true,
+		},
+		{
+			"a clock that is an hour ahead", replaced("1704067212345", "1704070812345"),
+			changed(func(k *live.Kline) { k.EventTime = at("2024-01-01T01:00:12.345Z") }), true,
+		},
+		{
+			"the first date that can be", replaced("1704067212345", "1703980800000"),
+			changed(func(k *live.Kline) { k.EventTime = at("2023-12-31T00:00:00Z") }), true,
+		},
+		{
+			"the last date that can be", replaced("1704067212345", "1704154500000"),
+			changed(func(k *live.Kline) { k.EventTime = at("2024-01-02T00:15:00Z") }), true,
 		},
 		{
 			"the last word long after", replaced("1704067212345", "1704153600000"),
@@ -161,7 +173,8 @@ func TestMalformedMessages(t *testing.T) {
 		{"trades backwards", replaced(`"L":3345601140`, `"L":3345601110`), "does not fit last trade"},
 		{"a close before the open", replaced("1704068099999", "1704067199999"), "close time 2023-12-31T23:59:59.999Z does not fit"},
 		{"a close after the interval", replaced("1704068099999", "1704068100000"), "close time 2024-01-01T00:15:00Z does not fit"},
-		{"an event before the candle", replaced("1704067212345", "1704067198999"), "event time 2023-12-31T23:59:58.999Z lies before"},
+		{"an event a day before the candle", replaced("1704067212345", "1703980799999"), "event time 2023-12-30T23:59:59.999Z is more than 24h0m0s away"},
+		{"an event a day after the candle", replaced("1704067212345", "1704154500001"), "event time 2024-01-02T00:15:00.001Z is more than 24h0m0s away"},
 		{"a price of nothing", replaced(`"42261.02000000"`, `"0.00000000"`), "low is 0"},
 		{"a high below", replaced(`"42298.62000000"`, `"1"`), "high 1 is below"},
 		{"a negative volume", replaced(`"35.92724000"`, `"-1"`), "volume is -1"},
@@ -312,8 +325,10 @@ func FuzzDecodeMessage(f *testing.F) {
 		if err := kline.Candle.Validate(); err != nil {
 			t.Fatal(err)
 		}
+		opens := kline.Candle.OpenTime
 		if kline.Series != btc15m || kline.Candle.Source != btc15m.Interval || kline.Candle.Parts != 1 ||
-			kline.Candle.OpenTime.Location() != time.UTC || kline.EventTime.Before(kline.Candle.OpenTime.Add(-eventTimeSlack)) ||
+			opens.Location() != time.UTC || kline.EventTime.Before(opens.Add(-eventTimeSlack)) ||
+			kline.EventTime.After(btc15m.Interval.Next(opens).Add(eventTimeSlack)) ||
 			kline.FirstTradeID.Value > kline.LastTradeID.Value {
 			t.Fatalf("%+v", kline)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,20 +155,80 @@ func TestRefusedHandshakes(t *testing.T) {
 	}
 }
 
-// TestDialKeepsToAPause wants nothing sent to an exchange that asked us to wait.
-func TestDialKeepsToAPause(t *testing.T) {
-	asked := 0
+// banningServer answers every handshake with a ban of an hour, and counts them.
+func banningServer(t *testing.T) (url string, asked *atomic.Int64) {
+	asked = new(atomic.Int64)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked++
+		asked.Add(1)
 		w.Header().Set("Retry-After", "3600")
-		w.WriteHeader(http.StatusTooManyRequests)
+		w.WriteHeader(statusBanned)
 	}))
-	defer server.Close()
-	dialer := newStreamDialer(t, StreamConfig{URL: streamURL(server)})
-	_, first := dialer.Dial(t.Context(), []market.Series{btc15m})
-	_, second := dialer.Dial(t.Context(), []market.Series{btc15m})
-	if asked != 1 || market.ErrorCode(second) != market.Unavailable || second.Error() != first.Error() {
-		t.Errorf("asked %d times: %v, then %v", asked, first, second)
+	t.Cleanup(server.Close)
+	return streamURL(server), asked
+}
+
+// TestDialKeepsToAPause wants nothing sent to an exchange that asked us to wait,
+// by this process or by one that begins anew with what the first has stored.
+func TestDialKeepsToAPause(t *testing.T) {
+	address, asked := banningServer(t)
+	store := &pauseStore{}
+	dialer := newStreamDialer(t, StreamConfig{URL: address, Pauses: store})
+	_, told := dialer.Dial(t.Context(), []market.Series{btc15m})
+	if paused, ok := errors.AsType[*history.PausedError](told); !ok || !paused.Pause.Until.Equal(store.pause.Until) {
+		t.Fatalf("told %v, stored %+v", told, store.pause)
+	}
+	for _, dialer := range []*StreamDialer{dialer, newStreamDialer(t, StreamConfig{URL: address, Pauses: store})} {
+		_, err := dialer.Dial(t.Context(), []market.Series{btc15m})
+		if asked.Load() != 1 || market.ErrorCode(err) != market.Unavailable || err.Error() != told.Error() {
+			t.Errorf("asked %d times: %v, then %v", asked.Load(), told, err)
+		}
+	}
+	for _, host := range store.hosts {
+		if host != strings.TrimPrefix(address, "ws://") {
+			t.Errorf("a pause of %q", host)
+		}
+	}
+}
+
+func TestAPauseOfStreamsIsStoredForACallerWhoHasGone(t *testing.T) {
+	store := &pauseStore{}
+	pause := newStreamDialer(t, StreamConfig{Pauses: store}).pause
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	until := time.Now().Add(time.Hour)
+	pause.keep(gone, history.Pause{Until: until})
+	if !store.pause.Until.Equal(until) || store.ctx != nil {
+		t.Errorf("stored %+v with a context that is %v", store.pause, store.ctx)
+	}
+	// A shorter one, of a handshake that was under way, does not cut it short.
+	if holds := pause.keep(gone, history.Pause{Until: until.Add(-time.Minute)}); !holds.Until.Equal(until) {
+		t.Errorf("a pause that ends sooner makes it one until %s", holds.Until)
+	}
+}
+
+// TestDialWithoutTheStore wants no handshake before it is known whether an
+// earlier process was asked to wait, and the stream to be worth more than the
+// store from then on.
+func TestDialWithoutTheStore(t *testing.T) {
+	address, asked := banningServer(t)
+	store := &pauseStore{err: errors.New("no database")}
+	dialer := newStreamDialer(t, StreamConfig{URL: address, Pauses: store})
+	dial := func() error {
+		_, err := dialer.Dial(t.Context(), []market.Series{btc15m})
+		return err
+	}
+	if err := dial(); !errors.Is(err, store.err) || asked.Load() != 0 {
+		t.Errorf("before the store was read: %v, asked %d times", err, asked.Load())
+	}
+	store.err = nil
+	if err := dialer.pause.check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	store.err = errors.New("no database")
+	for range 2 {
+		if err := dial(); asked.Load() != 1 || !strings.Contains(fmt.Sprint(err), "it answered 418") {
+			t.Errorf("after the store was read: %v, asked %d times", err, asked.Load())
+		}
 	}
 }
 

@@ -1,10 +1,16 @@
 package dashboard
 
-import "github.com/cryptoboat/cryptoboat/internal/forecast"
+import (
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/forecast"
+)
 
 // forecastFacts is what a page says of a forecast and of the model behind it.
 type forecastFacts struct {
 	AsOf, ClosesAt string
+	AsOfTime       string // AsOf for scripts, as ClosesAtTime
+	ClosesAtTime   string
 	ModelID        int64
 	AboveOpen      string   // probability of a close above the candle's open
 	Lacking        string   // what was not known; empty where all was
@@ -25,6 +31,7 @@ type measureFacts struct{ Name, PinballLoss, Coverage80, Width80, Coverage90, Wi
 
 func newForecastFacts(f forecast.Forecast, decimals int) *forecastFacts {
 	facts := &forecastFacts{AsOf: formatInstant(f.AsOf), ClosesAt: formatInstant(f.CloseTime), ModelID: f.Model.ID}
+	facts.AsOfTime, facts.ClosesAtTime = f.AsOf.UTC().Format(time.RFC3339Nano), f.CloseTime.UTC().Format(time.RFC3339Nano)
 	facts.AboveOpen = formatShare(f.ProbabilityAboveOpen, 1)
 	if f.CompanionMissing {
 		facts.Lacking = "without the other pair’s newest candle, which makes the bands a little worse"

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -23,13 +24,16 @@ import (
 
 // feed is the service's stream and its list of candles, as the pages see them.
 type feed struct {
-	mutex   sync.Mutex
-	readers map[chan string]struct{}
-	lastIDs []string      // that readers came with
-	left    chan struct{} // a token for each reader that left
-	id      int
-	newest  string       // price event
-	candles []fakeCandle // what the list of candles answers, from its start on
+	mutex    sync.Mutex
+	readers  map[chan string]struct{}
+	lastIDs  []string      // that readers came with
+	left     chan struct{} // a token for each reader that left
+	id       int
+	newest   string       // price event
+	candles  []fakeCandle // what the list of candles answers, from its start on
+	mute     bool         // new readers get no answer at all
+	joined   chan string  // the ID that each reader comes with
+	baseline string       // name of the forecasts' baseline; HAR where empty
 }
 
 type object = map[string]any
@@ -49,14 +53,19 @@ func (f *feed) serveStream(w http.ResponseWriter, r *http.Request) {
 	f.mutex.Lock()
 	f.readers[events] = struct{}{}
 	f.lastIDs = append(f.lastIDs, r.Header.Get("Last-Event-ID")+r.URL.Query().Get("last_event_id"))
-	newest := f.newest
+	newest, mute := f.newest, f.mute
 	f.mutex.Unlock()
+	f.joined <- r.Header.Get("Last-Event-ID") + r.URL.Query().Get("last_event_id")
 	defer func() {
 		f.mutex.Lock()
 		delete(f.readers, events)
 		f.mutex.Unlock()
 		f.left <- struct{}{}
 	}()
+	if mute {
+		<-r.Context().Done()
+		return
+	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	fmt.Fprintf(w, "retry: 100\nevent: heartbeat\ndata: {\"time\":%q}\n\n%s", time.Now().UTC().Format(time.RFC3339Nano), newest)
 	for {
@@ -85,7 +94,7 @@ func (f *feed) serveCandles(w http.ResponseWriter, r *http.Request) {
 	}
 	found := []fakeCandle{}
 	for _, c := range f.candles {
-		if !c.OpenTime.Before(start) {
+		if !c.OpenTime.Before(start) && len(found) < 3000 { // the API's bound
 			found = append(found, c)
 		}
 	}
@@ -136,7 +145,7 @@ func (f *feed) forecast(asOf time.Time, point float64, model int) {
 	openTime := market.Minute15.Floor(asOf)
 	data := object{
 		"symbol": "BTCUSDT", "interval": "15m", "as_of": asOf, "open_time": openTime, "close_time": openTime.Add(15 * time.Minute),
-		"last": 109_300.0, "probability_above_open": 0.875, "baselines": []object{prediction("HAR", 109_300)}, "model": object{"id": model}, "companion_missing": true,
+		"last": 109_300.0, "probability_above_open": 0.875, "baselines": []object{prediction(cmp.Or(f.baseline, "HAR"), 109_300)}, "model": object{"id": model}, "companion_missing": true,
 	}
 	maps.Copy(data, prediction("Forest", point))
 	f.publish("forecast", data)
@@ -155,7 +164,7 @@ func (f *feed) end() {
 func openLivePage(t *testing.T, browser *browserPage, path string, width int64, dependencies Dependencies, before ...chromedp.Action) (browserPage, *feed) {
 	t.Helper()
 	dependencies.Live = true
-	f := &feed{readers: map[chan string]struct{}{}, left: make(chan struct{}, 10)}
+	f := &feed{readers: map[chan string]struct{}{}, left: make(chan struct{}, 100), joined: make(chan string, 100)}
 	mux := http.NewServeMux()
 	mux.Handle("/", newHandler(t, dependencies))
 	mux.HandleFunc("GET /v1/stream", f.serveStream)
@@ -218,7 +227,7 @@ func TestBrowserLive(t *testing.T) {
 		page.chartIs(`String(series.forecast[0].value) === "2880,109160,109210,109310,109410,109460"`)
 		page.poll(`document.querySelector("#forecast-section tbody tr").innerText.replaceAll(/\s+/g, " ") ===
 			"Forest 109,310.00 +0.9 109,210.00 to 109,410.00 109,160.00 to 109,460.00 62.5 %"`)
-		page.poll(`[...document.querySelectorAll("#forecast-section tbody tr")].map((row) => row.cells[1].innerText).join(" ") === "109,310.00 – – 109,300.00"`)
+		page.poll(`[...document.querySelectorAll("#forecast-section tbody tr")].map((row) => row.cells[1].innerText).join(" ") === "109,310.00 109,300.00"`)
 		page.poll(`document.querySelector("[data-forecast=above-open]").innerText.replaceAll("\u00a0", " ") === "87.5 %"`)
 		page.poll(`document.querySelector("#forecast-section caption").innerText.replaceAll("\u00a0", " ")
 			.startsWith("Where the open candle closes, at 2025-07-01 00:15 UTC, with what was known at 2025-07-01 00:07:35 UTC, without the other pair’s")`)
@@ -325,6 +334,7 @@ func TestBrowserLive(t *testing.T) {
 	t.Run("an interval that is not streamed", func(t *testing.T) {
 		hourly := market.Series{Symbol: "BTCUSDT", Interval: market.Hour1}
 		candles := randomWalk(hourly, 200)
+		const legend = `document.getElementById("incomplete-legend").hidden`
 		whole := newHistory(map[market.Series][]market.Candle{bitcoin: randomWalk(bitcoin, 800), hourly: candles})
 		page, f := openLivePage(t, browser, "/BTCUSDT/1h", 1280, Dependencies{History: whole, Forecaster: noModel})
 		f.price(at(3, 0), 109_264.51, 109_400, 109_200, 109_300) // begins the hour's candle
@@ -338,7 +348,11 @@ func TestBrowserLive(t *testing.T) {
 		page.chartIs(`String(series.candles[200].value) === "109264.51,109290,109150,109450" && series.volume[200].value === 11`)
 		f.price(at(16, 0), 109_290, 109_460, 109_280, 109_310)
 		page.chartIs(`String(series.candles[200].value) === "109264.51,109310,109150,109460" && series.volume[200].value === 11`)
+		page.chartIs(`series.incomplete.length === 0 && ` + legend)
 		page.poll(`/^closes in (44:00|43:5\d)$/.test(document.querySelector("[data-live=countdown]").innerText)`)
+		// The hour ends, and what it lacked has not come.
+		f.price(at(61, 0), 109_310, 109_320, 109_300, 109_310)
+		page.chartIs(`slots.length === 202 && String(series.incomplete[0]?.value) === "200,109150" && !` + legend)
 	})
 
 	t.Run("phone, light and dark, simulated", func(t *testing.T) {

@@ -16,7 +16,7 @@ func TestPageNamesItsStream(t *testing.T) {
 		live   bool
 		want   []string
 	}{
-		"live":      {bitcoin, true, []string{`data-stream="/v1/stream?symbols=BTCUSDT" data-stale-after="15000"`, `data-step="900000"`, `role="status"`}},
+		"live":      {bitcoin, true, []string{`data-stream="/v1/stream?symbols=BTCUSDT" data-stale-after="15000" data-forecast-stale-after="60000"`, `data-step="900000"`, `role="status"`}},
 		"not live":  {bitcoin, false, []string{`data-step="900000"`}},
 		"by months": {monthly, true, []string{`data-step="0"`}},
 	} {

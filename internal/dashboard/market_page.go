@@ -23,6 +23,9 @@ const (
 	// staleAfter is the age above which a live price is stale: an exchange tells
 	// of a traded pair every second or two.
 	staleAfter = 15 * time.Second
+	// forecastStaleAfter is the age above which a forecast of the open candle is
+	// stale: a new one is made with every sample, which are seconds apart.
+	forecastStaleAfter = time.Minute
 )
 
 // marketPage is what the page of a series shows.
@@ -44,7 +47,19 @@ type marketPage struct {
 	Step         int64  // length of a candle in milliseconds, 0 for a month
 	GridOpen     int64  // some open time, in milliseconds since 1970
 	Stream       string // address of the symbol's stream; empty where there is none
-	StaleAfter   int64  // age of a live price in milliseconds
+	MadeAt       string // when the page was made
+
+	// Ages in milliseconds above which what came by the stream is stale.
+	StaleAfter, ForecastStaleAfter int64
+}
+
+// ForecastOrEmpty returns what the table of the forecast is made of, which the
+// script of a page with a stream fills where there is nothing yet.
+func (p *marketPage) ForecastOrEmpty() *forecastFacts {
+	if p.Forecast == nil {
+		return &forecastFacts{}
+	}
+	return p.Forecast
 }
 
 // fact is one line of a table. Its values are kept whole where lines break.
@@ -125,7 +140,9 @@ func (d *dashboard) marketPage(
 		Incomplete:   view.incomplete() > 0,
 		OpeningView:  view.opening(),
 		GridOpen:     series.Interval.Floor(view.newest().OpenTime).UnixMilli(),
-		StaleAfter:   staleAfter.Milliseconds(),
+		MadeAt:       formatInstant(view.now),
+
+		StaleAfter: staleAfter.Milliseconds(), ForecastStaleAfter: forecastStaleAfter.Milliseconds(),
 	}
 	if series.Interval != market.Month1 {
 		page.Step = series.Interval.Length().Milliseconds()

@@ -33,6 +33,13 @@ func Patiently[T any](ctx context.Context, log *slog.Logger, doing string, try f
 	return retry(ctx, &patience{log: log}, log, doing, &retries, try)
 }
 
+// Tirelessly is Patiently for a service that has nothing else to do until then:
+// what may pass is tried again, and a pause waited for, however long that takes.
+func Tirelessly[T any](ctx context.Context, log *slog.Logger, doing string, try func() (T, error)) (T, error) {
+	var retries int
+	return retry(ctx, &patience{log: log, endless: true}, log, doing, &retries, try)
+}
+
 // retry is Patiently for one of several that may meet the same pause. It counts
 // how often it tried again; the end of a pause is no failure, and not counted.
 func retry[T any](
@@ -49,7 +56,7 @@ func retry[T any](
 			if latest.IsZero() {
 				latest = time.Now().Add(longestPause)
 			}
-			if paused.Pause.Until.After(latest) {
+			if paused.Pause.Until.After(latest) && !pauses.endless {
 				return value, err
 			}
 			pauses.await(ctx, paused.Pause)
@@ -58,7 +65,7 @@ func retry[T any](
 		switch {
 		case market.ErrorCode(err) != market.Unavailable:
 			return value, err
-		case attempt == maxAttempts:
+		case attempt == maxAttempts && !pauses.endless:
 			return value, fmt.Errorf("tried %d times: %w", attempt, err)
 		}
 		wait := backoff(attempt)
@@ -75,9 +82,10 @@ func retry[T any](
 // patience waits for the ends of pauses, and tells the log once of each, however
 // many wait for it.
 type patience struct {
-	log  *slog.Logger
-	mu   sync.Mutex
-	told time.Time // when the pause ends that the log knows of
+	log     *slog.Logger
+	endless bool // neither a pause nor a failure that may pass lasts too long
+	mu      sync.Mutex
+	told    time.Time // when the pause ends that the log knows of
 }
 
 // await returns when the pause is over, or ctx done.
@@ -103,6 +111,6 @@ func (p *patience) await(ctx context.Context, pause Pause) {
 // to a bound that doubles, so that pages that failed together are not asked for
 // together again.
 func backoff(attempt int) time.Duration {
-	bound := min(firstWait<<(attempt-1), longestWait)
+	bound := min(firstWait<<min(attempt-1, maxAttempts), longestWait)
 	return rand.N(bound + 1)
 }

@@ -133,6 +133,49 @@ func TestPatiently(t *testing.T) {
 	}
 }
 
+// Tirelessly outlasts what Patiently does not, and nothing else.
+func TestTirelessly(t *testing.T) {
+	longPause := func(began time.Time) error {
+		return &PausedError{Pause{Until: began.Add(3 * longestPause), Reason: "it answered 418"}}
+	}
+	for _, test := range []struct {
+		name   string
+		during time.Duration
+		with   func(began time.Time) error
+		code   market.Code
+	}{
+		{"an exchange that is away for a day", 24 * time.Hour, func(time.Time) error { return errAway }, ""},
+		{"a long pause", 3 * longestPause, longPause, ""},
+		{"what will not pass", time.Hour, func(time.Time) error { return errBarred }, market.Forbidden},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			_, err := Tirelessly(t.Context(), quiet(), "testing", func() (int, error) {
+				if time.Since(began) < test.during {
+					return 0, test.with(began)
+				}
+				return 0, nil
+			})
+			took := time.Since(began)
+			if market.ErrorCode(err) != test.code || err == nil && (took < test.during || took > test.during+longestWait) {
+				t.Errorf("%s: after %s, error %v", test.name, took, err)
+			}
+		})
+	}
+}
+
+func TestTirelesslyEndsWhenToldTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		began := time.Now()
+		_, err := Tirelessly(ctx, quiet(), "testing", func() (int, error) { return 0, errAway })
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Hour {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
 // oddAt makes the exchange never answer usably for some ranges.
 func oddAt(e *fakeExchange, odd func(market.TimeRange) bool) {
 	e.fail = func(k int) error {

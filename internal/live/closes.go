@@ -74,6 +74,7 @@ func (c *closes) keepTrying(ctx context.Context, closed closedKline) {
 			if !complete {
 				c.askRepair(ctx, closed.follower)
 			}
+			c.repairs.checkLater(ctx, closed.follower, closed.kline.Candle.OpenTime)
 			return
 		}
 		if ctx.Err() == nil {
@@ -120,7 +121,7 @@ func (c *closes) left(ctx context.Context, closed closedKline, err error) {
 // askRepair asks for a repair unless the service is stopping.
 func (c *closes) askRepair(ctx context.Context, f *follower) {
 	if ctx.Err() == nil {
-		c.repairs.ask(ctx, f)
+		c.repairs.ask(ctx, f, repair)
 	}
 }
 

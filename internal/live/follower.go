@@ -24,12 +24,16 @@ type follower struct {
 
 	// complete is the open time of the last candle before which, itself included,
 	// nothing is missing in store; zero while that is not known of any.
-	complete     time.Time
-	repairing    bool // a goroutine looks after the repair
-	repairWanted bool
+	complete time.Time
+	checked  time.Time // open time before which every candle has been checked; zero before the first check
+
+	tasks       []task    // that wait, each once
+	working     bool      // a goroutine looks after tasks
+	checkPeriod time.Time // that a check was asked for
 
 	lastEvent                  market.Optional[time.Time]
 	events, duplicates, closed int64
+	filled, corrected          int64
 }
 
 // linked counts a connection that has been opened, or lost where by is -1.
@@ -63,6 +67,9 @@ func (f *follower) storedClosed(open time.Time) (complete bool) {
 	defer f.mu.Unlock()
 	f.closed++
 	f.stored.add(open)
+	if open.Before(f.checked) {
+		f.checked = open // stored later than it was checked
+	}
 	f.advance()
 	return !open.After(f.complete)
 }

@@ -62,6 +62,17 @@ func (w *forecastWriter) score(s score) {
 	w.trim()
 }
 
+// awaitRoom waits until there is room for another score, or ctx ends.
+func (w *forecastWriter) awaitRoom(ctx context.Context) {
+	full := func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.scores) >= mostScores/2
+	}
+	for full() && sleep(ctx, w.clock, time.Second) {
+	}
+}
+
 // trim drops the oldest of what is too much, and wakes whoever stores.
 func (w *forecastWriter) trim() {
 	if excess := len(w.forecasts) - mostForecasts; excess > 0 {
@@ -118,10 +129,13 @@ func (w *forecastWriter) finish(ctx context.Context) {
 // refused for a reason that is not the database's absence is dropped where
 // giveUp says so, lest it keeps all that follows waiting.
 func (w *forecastWriter) flush(ctx context.Context, giveUp bool) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
+	timed := func(call func(ctx context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+		defer cancel()
+		return call(ctx)
+	}
 	settled := func(err error) bool {
-		return err == nil || giveUp && ctx.Err() == nil && market.ErrorCode(err) != market.Unavailable
+		return err == nil || giveUp && refused(err)
 	}
 	w.mu.Lock()
 	forecasts, scores := w.forecasts, w.scores
@@ -132,7 +146,8 @@ func (w *forecastWriter) flush(ctx context.Context, giveUp bool) error {
 	}
 	var failed error
 	if len(forecasts) > 0 {
-		if err := w.store.WriteForecasts(ctx, forecasts); err != nil {
+		err := timed(func(ctx context.Context) error { return w.store.WriteForecasts(ctx, forecasts) })
+		if err != nil {
 			failed = fmt.Errorf("storing %d forecasts: %w", len(forecasts), err)
 		}
 		if settled(failed) {
@@ -142,7 +157,11 @@ func (w *forecastWriter) flush(ctx context.Context, giveUp bool) error {
 	}
 	for len(scores) > 0 && failed == nil {
 		s := scores[0]
-		if _, err := w.store.ScoreForecasts(ctx, s.series, s.openTime, s.open, s.close); err != nil {
+		err := timed(func(ctx context.Context) error {
+			_, err := w.store.ScoreForecasts(ctx, s.series, s.openTime, s.open, s.close)
+			return err
+		})
+		if err != nil {
 			failed = fmt.Errorf("scoring forecasts of %s: %w", s.series, err)
 		}
 		if settled(failed) {

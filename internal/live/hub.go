@@ -122,17 +122,24 @@ func (h *Hub) Newest(symbol market.Symbol) *Update {
 	return nil
 }
 
-// Subscribe returns a subscription to all symbols, or to those named. It begins
-// with the newest price and forecast of each and, where after is not 0, with the
-// closed candles published since the update of that ID, as far as the hub
-// remembers them. Close it.
+// Subscribe returns a subscription to all symbols, or to those named. Where after
+// is 0 it begins with the newest price and forecast of each. Else it begins with
+// those that were published since the update of that ID and the closed candles
+// since, as far as the hub remembers them, so that the IDs of who goes on where
+// they ended ascend. An ID from another process stands for nothing received.
+// Close the subscription.
 func (h *Hub) Subscribe(after uint64, symbols ...market.Symbol) *Subscription {
 	s := &Subscription{hub: h, symbols: slices.Compact(slices.Sorted(slices.Values(symbols))), ready: make(chan struct{}, 1)}
 	h.mutex.RLock()
 	s.candles = make([]int, len(h.topics))
+	resumes := after != 0
+	if after > h.lastID {
+		after = 0 // of a process whose clock was ahead
+	}
+	s.seen = after
 	for _, t := range h.topics {
 		s.candles[t.place] = t.closed
-		if after != 0 {
+		if resumes {
 			s.candles[t.place] = t.closedBy(after)
 		}
 	}

@@ -95,6 +95,8 @@ func TestHubHandsOnTheNewestAndEveryCandle(t *testing.T) {
 func TestHubSubscriptionGoesOnWhereItEnded(t *testing.T) {
 	h := NewHub(encodeID)
 	s := h.Subscribe(0)
+	h.Publish(priceOf("E", 8))
+	h.Publish(forecastUpdate("E", 8))
 	for k := range 5 {
 		h.Publish(closedCandle("B", float64(k)))
 		h.Publish(closedCandle("E", float64(k)))
@@ -103,10 +105,11 @@ func TestHubSubscriptionGoesOnWhereItEnded(t *testing.T) {
 	taken, _ := s.Take()
 	s.Close()
 	for after, want := range map[uint64][]string{
-		taken[5].ID:       {"B candle 3", "E candle 3", "B candle 4", "E candle 4", "B price 9"},
-		taken[9].ID:       {"B price 9"},
-		taken[10].ID:      {"B price 9"}, // the ID of no candle
-		taken[10].ID + 99: {"B price 9"},
+		taken[0].ID:       brief(taken[1:]), // the ID of no candle
+		taken[7].ID:       {"B candle 3", "E candle 3", "B candle 4", "E candle 4", "B price 9"},
+		taken[11].ID:      {"B price 9"},
+		taken[12].ID:      nil,
+		taken[12].ID + 99: brief(taken), // of an earlier process, whose clock was ahead
 		1:                 brief(taken), // of an earlier process
 	} {
 		resumed := h.Subscribe(after)

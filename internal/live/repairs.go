@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,23 +17,35 @@ const (
 	// settledFor is how long after its end a candle is certainly in what a repair
 	// fetches: the exchange may still change it for a while.
 	settledFor = 5 * time.Second
-	// parallelRepairs bounds how many series are repaired at once.
+	// parallelRepairs bounds how many series are repaired or checked at once.
 	parallelRepairs = 4
 )
 
-// repairs has repaired what was missed, one repair at a time of a series.
+// task is what a series can need to be true to the exchange.
+type task string
+
+const (
+	repair task = "repair" // fetch what was missed
+	check  task = "check"  // compare what the stream delivered
+)
+
+// repairs has series repaired and checked, one task at a time of each.
 type repairs struct {
-	repairer Repairer
-	clock    Clock
-	timing   Timing
-	log      *slog.Logger
-	slots    chan struct{} // holds a token for every repair that runs
-	working  sync.WaitGroup
+	repairer  Repairer
+	checker   Checker
+	hub       publisher
+	forecasts *forecasts // nil scores none
+	clock     Clock
+	timing    Timing
+	log       *slog.Logger
+	slots     chan struct{} // holds a token for every task that runs
+	working   sync.WaitGroup
 }
 
-func newRepairs(config Config) *repairs {
+func newRepairs(config Config, hub publisher, forecasts *forecasts) *repairs {
 	return &repairs{
-		repairer: config.Repairer, clock: config.Clock, timing: config.Timing, log: config.Log,
+		repairer: config.Repairer, checker: config.Checker, hub: hub, forecasts: forecasts,
+		clock: config.Clock, timing: config.Timing, log: config.Log,
 		slots: make(chan struct{}, parallelRepairs),
 	}
 }
@@ -40,14 +53,16 @@ func newRepairs(config Config) *repairs {
 // wait waits for all that was begun, when its context has ended.
 func (r *repairs) wait() { r.working.Wait() }
 
-// ask has a series repaired since its last candle that is known to be stored
-// with all before it, or since whenever the Repairer thinks fit where none is
-// known. It does not wait. While the series is being repaired, it will be once
-// more.
-func (r *repairs) ask(ctx context.Context, f *follower) {
+// ask has a task done. It does not wait. While the same task of the series is
+// being done, it will be once more.
+//
+// A repair goes back to the last candle that is known to be stored with all before
+// it, or to whatever the Repairer thinks fit where none is known.
+func (r *repairs) ask(ctx context.Context, f *follower, wanted task) {
 	f.mu.Lock()
-	idle := !f.repairing
-	f.repairing, f.repairWanted = true, true
+	idle := !f.working
+	f.working = true
+	f.want(wanted)
 	f.mu.Unlock()
 	if idle {
 		r.working.Go(func() { r.run(ctx, f) })
@@ -65,63 +80,142 @@ func (r *repairs) suspect(ctx context.Context, f *follower, opens market.TimeRan
 		missed := !f.allClosed(opens)
 		f.mu.Unlock()
 		if missed {
-			r.ask(ctx, f)
+			r.ask(ctx, f, repair)
 		}
 	})
 }
 
-// run repairs a series until that is not wanted any more, or ctx ends.
+// run does the tasks of a series until there are none, or ctx ends.
 func (r *repairs) run(ctx context.Context, f *follower) {
 	backoff := r.timing.backoff()
 	log := r.log.With(slog.String("series", f.series.String()))
 	for {
-		since, wanted := f.beginRepair()
+		next, wanted := f.nextTask()
 		if !wanted {
 			return
 		}
-		began, err := r.repair(ctx, f.series, since)
+		err := r.do(ctx, f, next)
 		if ctx.Err() != nil {
 			return
 		}
 		switch market.ErrorCode(err) {
 		case "":
-			f.repaired(began.Add(-settledFor))
 			backoff.reset()
 		case market.Unavailable, market.Internal:
 			wait := backoff.next()
-			log.WarnContext(ctx, "missed candles cannot be repaired, trying again", slog.Duration("wait", wait), slog.Any("error", err))
-			f.wantRepair()
+			log.WarnContext(ctx, "stored candles cannot be mended, trying again", slog.String("task", string(next)),
+				slog.Duration("wait", wait), slog.Any("error", err))
+			f.wantAgain(next)
 			sleep(ctx, r.clock, wait)
 		default:
-			log.ErrorContext(ctx, "missed candles cannot be repaired", slog.Any("error", err))
+			log.ErrorContext(ctx, "stored candles cannot be mended", slog.String("task", string(next)), slog.Any("error", err))
 		}
 	}
 }
 
-// repair repairs a series once and returns when it began to.
-func (r *repairs) repair(ctx context.Context, series market.Series, since time.Time) (began time.Time, err error) {
+// do does a task once.
+func (r *repairs) do(ctx context.Context, f *follower, wanted task) error {
 	select {
 	case r.slots <- struct{}{}:
 	case <-ctx.Done():
-		return began, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	defer func() { <-r.slots }()
-	began = r.clock.Now()
-	return began, r.repairer.Repair(ctx, series, since)
+	began := r.clock.Now()
+	mended := func(candles []Mended) { r.mended(ctx, f, candles) }
+	if wanted == check {
+		err := r.checker.Check(ctx, f.series, f.checkSince(began), mended)
+		if err == nil {
+			f.checkedUntil(began.Add(-settledFor))
+		}
+		return err
+	}
+	err := r.repairer.Repair(ctx, f.series, f.repairSince(), mended)
+	if err == nil {
+		f.repaired(began.Add(-settledFor))
+	}
+	return err
 }
 
-// beginRepair returns whether a repair is wanted and since when. Where it is
-// not, the caller has stopped looking after it.
-func (f *follower) beginRepair() (since time.Time, wanted bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	wanted = f.repairWanted
-	f.repairing, f.repairWanted = wanted, false
-	return f.complete, wanted
+// mended tells of candles that were stored behind the stream's back, and has
+// their forecasts scored. While there are more to be scored than can wait, it
+// does.
+func (r *repairs) mended(ctx context.Context, f *follower, candles []Mended) {
+	candles = f.countMended(candles)
+	if len(candles) == 0 {
+		return
+	}
+	filled := 0
+	for _, c := range candles {
+		if !c.Corrected {
+			filled++
+		}
+	}
+	r.log.InfoContext(ctx, "stored candles are mended", slog.String("series", f.series.String()),
+		slog.Int("filled", filled), slog.Int("corrected", len(candles)-filled),
+		slog.Time("first", candles[0].OpenTime), slog.Time("last", candles[len(candles)-1].OpenTime))
+	now := r.clock.Now()
+	for _, c := range candles {
+		// Of older ones, a Hub would drop newer ones.
+		if now.Sub(c.OpenTime) <= remembered*f.series.Interval.Length() {
+			closed := Kline{Series: f.series, Candle: c.Candle, Closed: true, EventTime: now, ReceivedAt: time.Now().UTC()}
+			r.hub.Publish(Update{Symbol: f.series.Symbol, Candle: &closed})
+		}
+		if r.forecasts != nil {
+			r.forecasts.writer.awaitRoom(ctx)
+			r.forecasts.writer.score(score{f.series, c.OpenTime, c.Open, c.Close})
+		}
+	}
 }
 
-func (f *follower) wantRepair() {
+// want adds a task to those that wait. The caller holds f.mu.
+func (f *follower) want(wanted task) {
+	if !slices.Contains(f.tasks, wanted) {
+		f.tasks = append(f.tasks, wanted)
+	}
+}
+
+func (f *follower) wantAgain(failed task) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.repairWanted = true
+	f.want(failed)
+}
+
+// nextTask returns the task that waits longest. Where there is none, the caller
+// has stopped looking after them.
+func (f *follower) nextTask() (next task, wanted bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.working = len(f.tasks) > 0
+	if !f.working {
+		return "", false
+	}
+	next, f.tasks = f.tasks[0], f.tasks[1:]
+	return next, true
+}
+
+func (f *follower) repairSince() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.complete
+}
+
+// countMended counts candles, without those that the stream has brought
+// meanwhile, and returns them.
+func (f *follower) countMended(candles []Mended) []Mended {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var news []Mended
+	for _, c := range candles {
+		switch {
+		case c.Corrected:
+			f.corrected++
+		case f.stored.contains(c.OpenTime):
+			continue
+		default:
+			f.filled++
+		}
+		news = append(news, c)
+	}
+	return news
 }

@@ -49,7 +49,7 @@ func newRig(alter func(*Config), series ...market.Series) *rig {
 	r.store = newFakeStore(sampled, r.clock.Now)
 	config := Config{
 		Series: series, SampleEvery: sampled, Clock: r.clock, Dialer: r.exchange,
-		Ticks: r.store, Candles: r.store, Repairer: r.store,
+		Ticks: r.store, Candles: r.store, Repairer: r.store, Checker: r.store,
 		Log: slog.New(slog.NewTextHandler(r.log, nil)),
 	}
 	if alter != nil {

@@ -19,6 +19,7 @@ type Config struct {
 	Ticks       TickStore
 	Candles     CandleStore
 	Repairer    Repairer
+	Checker     Checker
 	Hub         *Hub
 	Forecaster  Forecaster    // nil forecasts nothing
 	Forecasts   ForecastStore // nil stores no forecasts
@@ -26,9 +27,11 @@ type Config struct {
 	Log         *slog.Logger // nil logs nothing
 }
 
-// seriesOnConnection is how many series share a connection: about half of what
-// the exchange allows.
-const seriesOnConnection = 500
+// seriesOnConnection is how many series share a connection at most. All of them
+// are named in its address, of which an exchange may refuse more than some 8,000
+// characters: a symbol of 20, the longest there may be, takes 31 with its stream's
+// ending and a separator, as in "@kline_15m/", so that these take 7,750.
+const seriesOnConnection = 250
 
 // stopWithin bounds how long a service that was told to stop goes on writing.
 const stopWithin = 3 * time.Second
@@ -60,8 +63,8 @@ func newService(config Config, hub publisher) *Service {
 	for _, series := range config.Series {
 		s.followers = append(s.followers, &follower{series: series})
 	}
-	s.repairs = newRepairs(config)
 	s.forecasts = newForecasts(config, hub)
+	s.repairs = newRepairs(config, hub, s.forecasts)
 	s.closes = newCloses(config, hub, s.repairs, s.forecasts)
 	s.ticks = newTickBuffer(config.Series, config.SampleEvery)
 	return s

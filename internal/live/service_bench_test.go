@@ -22,7 +22,8 @@ func benchmarked(b *testing.B, hub publisher, count int) *Service {
 	b.Helper()
 	store := newFakeStore(sampled, time.Now)
 	config := Config{
-		SampleEvery: sampled, Clock: wallClock{}, Dialer: &fakeExchange{}, Ticks: store, Candles: store, Repairer: store,
+		SampleEvery: sampled, Clock: wallClock{}, Dialer: &fakeExchange{}, Ticks: store, Candles: store,
+		Repairer: store, Checker: store,
 	}
 	for k := range count {
 		config.Series = append(config.Series, market.Series{

@@ -27,7 +27,7 @@ type trouble struct {
 
 var troubles = []string{
 	"lost", "lost", "refused", "silent symbol", "silent", "shutdown", "duplicates", "disorder",
-	"late ends", "missed ends", "ticks away", "ticks hang", "candles away", "repairs away", "forecasts away", "asleep",
+	"late ends", "missed ends", "ticks away", "ticks hang", "candles away", "repairs away", "checks away", "forecasts away", "asleep",
 }
 
 func drawTroubles(t *rapid.T, within int, symbols []market.Series) []trouble {
@@ -65,6 +65,7 @@ func (r *rig) trouble(all []trouble, second int) {
 		r.store.ticksAway, r.store.hang = when("ticks away", errAway), going("ticks hang")
 		r.store.candleAway = when("candles away", errAway)
 		r.store.repairAway = when("repairs away", errAway)
+		r.store.checkAway = when("checks away", errAway)
 		r.store.otherAway = when("forecasts away", errAway)
 	})
 	r.exchange.set(func() {
@@ -107,14 +108,14 @@ func (r *rig) trouble(all []trouble, second int) {
 // which nothing does.
 func TestAnHourOfTroubleIsAccountedFor(t *testing.T) {
 	series := []market.Series{bitcoin, ether, solana}
-	const troubled, calm = 55 * 60, 6 * 60
+	const troubled, calm = 55 * 60, 8 * 60
 	rapid.Check(t, func(rt *rapid.T) {
 		all := drawTroubles(rt, troubled-400, series)
 		rotate := rapid.SampledFrom([]time.Duration{3 * time.Minute, 20 * time.Minute, time.Hour}).Draw(rt, "rotation")
 		ranBefore := rapid.Bool().Draw(rt, "ran before")
 		var faults faultList
 		synctest.Test(t, func(t *testing.T) {
-			faults = liveThrough(t, series, all, rotate, ranBefore, troubled+calm)
+			faults = liveThrough(t, series, all, rotate, ranBefore, troubled, calm)
 		})
 		if len(faults) > 0 {
 			rt.Fatal(strings.Join(faults, "\n"))
@@ -130,9 +131,10 @@ func (f *faultList) Errorf(format string, arguments ...any) {
 	*f = append(*f, fmt.Sprintf(format, arguments...))
 }
 
-// liveThrough runs a service through troubles and returns what is wrong then.
+// liveThrough runs a service through troubles, for so many seconds with and then
+// without them, and returns what is wrong then.
 func liveThrough(
-	t *testing.T, series []market.Series, all []trouble, rotate time.Duration, ranBefore bool, seconds int,
+	t *testing.T, series []market.Series, all []trouble, rotate time.Duration, ranBefore bool, troubled, calm int,
 ) faultList {
 	var faults faultList
 	time.Sleep(100 * time.Millisecond)
@@ -146,7 +148,7 @@ func liveThrough(
 		}
 	}
 	r.start(t)
-	for second := 0; second < seconds; second += step {
+	for second := 0; second < troubled+calm; second += step {
 		r.trouble(all, second)
 		r.push(step * time.Second)
 		time.Sleep(step * time.Second)
@@ -172,6 +174,11 @@ func liveThrough(
 			}
 			if n := r.store.closed[s][open]; n > 1 {
 				faults.Errorf("the candle of %s from %s was stored %d times", s, open.Format(time.TimeOnly), n)
+			}
+			// Some candle closed while it was calm, and had all before its period checked.
+			lastPeriod := end.Add(-time.Duration(calm) * time.Second).Truncate(checkEvery)
+			if s.Interval.Next(open).Before(lastPeriod) && r.store.closed[s][open] > 0 && !r.store.isChecked(s, open) {
+				faults.Errorf("the candle of %s from %s was never checked: %+v", s, open.Format(time.TimeOnly), r.store.checks[s])
 			}
 		}
 		r.store.mu.Unlock()

@@ -2,9 +2,12 @@ package live
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
 func TestAServiceTellsItsHub(t *testing.T) {
@@ -39,6 +42,34 @@ func TestAServiceTellsItsHub(t *testing.T) {
 		}
 		if err := r.stop(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// An exchange may refuse an address of more than some 8,000 characters.
+func TestManySeriesShareConnectionsOfWhichTheAddressFits(t *testing.T) {
+	var many []market.Series
+	for k := range 500 {
+		name := fmt.Sprintf("%020d", k)
+		symbol, err := market.ParseSymbol(name)
+		if _, tooLong := market.ParseSymbol(name + "X"); err != nil || tooLong == nil {
+			t.Fatal("this is not the longest symbol there may be")
+		}
+		many = append(many, market.Series{Symbol: symbol, Interval: market.Minute15})
+	}
+	inBubble(t, nil, many, func(t *testing.T, r *rig) {
+		connections := r.exchange.open()
+		if len(connections) != 2 {
+			t.Errorf("%d connections", len(connections))
+		}
+		for _, c := range connections {
+			length := len("wss://data-stream.binance.vision/stream?streams=")
+			for _, series := range c.series {
+				length += len(string(series.Symbol) + "@kline_" + string(series.Interval) + "/")
+			}
+			if length > 7900 {
+				t.Errorf("an address of %d characters", length)
+			}
 		}
 	})
 }

@@ -25,7 +25,10 @@ type SymbolStatus struct {
 	Samples    int64 // stored
 	Held       int64 // waiting to be stored
 	Missing    int64 // places of the sampling grid without a sample
+	Refused    int64 // of Missing, those of which the database would not store the sample
 	Closed     int64 // candles stored as they closed
+	Filled     int64 // candles that were missing, stored by a repair or a check
+	Corrected  int64 // candles that were stored with values which the exchange has otherwise
 }
 
 // Status says how the service fares.
@@ -40,6 +43,7 @@ func (s *Service) Status() Status {
 		status.Connected = status.Connected && f.links > 0
 		symbol.LastEvent = f.lastEvent
 		symbol.Events, symbol.Duplicates, symbol.Closed = f.events, f.duplicates, f.closed
+		symbol.Filled, symbol.Corrected = f.filled, f.corrected
 		f.mu.Unlock()
 	}
 	s.ticks.count(status.Symbols)

@@ -40,7 +40,7 @@ const (
 	NotRunning   GapReason = "not_running"   // no process was sampling
 	Disconnected GapReason = "disconnected"  // there was no connection to the exchange
 	Silent       GapReason = "silent"        // there was one, but it said nothing of the symbol
-	DatabaseAway GapReason = "database_away" // for longer than the memory for ticks lasts
+	DatabaseAway GapReason = "database_away" // for longer than the memory for ticks lasts, or it refused the sample
 )
 
 // CandleStore keeps closed candles.
@@ -52,8 +52,27 @@ type CandleStore interface {
 
 // Repairer makes stored candles complete after something was missed.
 type Repairer interface {
-	// Repair fetches what is missing of a series since an instant, up to now.
-	Repair(ctx context.Context, series market.Series, since time.Time) error
+	// Repair fetches what is missing of a series since an instant, up to now. A zero
+	// since is the newest candle that was stored before the service began. It calls
+	// mended with what it has stored, some candles at a time, even where it fails
+	// later.
+	Repair(ctx context.Context, series market.Series, since time.Time, mended func([]Mended)) error
+}
+
+// Checker makes sure that stored candles are what the exchange has.
+type Checker interface {
+	// Check compares the closed candles of a series that open since an instant with
+	// those that the exchange answers when it is asked for them, and stores those
+	// that are missing or different. A zero since is a day ago, and has those
+	// compared too that opened within the day up to the newest candle that was
+	// stored before the service began. It calls mended as Repair does.
+	Check(ctx context.Context, series market.Series, since time.Time, mended func([]Mended)) error
+}
+
+// Mended is a closed candle that a repair or a check has stored.
+type Mended struct {
+	market.Candle
+	Corrected bool // it was stored before, with other values
 }
 
 // Forecaster forecasts the close of the open candle from its state.
@@ -69,7 +88,7 @@ type ForecastStore interface {
 	// and instant stays as it is.
 	WriteForecasts(ctx context.Context, forecasts []forecast.Forecast) error
 	// ScoreForecasts scores every stored forecast of a closed candle, and returns
-	// how many there were.
+	// how many were scored: those that were by the same prices before are not.
 	ScoreForecasts(ctx context.Context, series market.Series, openTime time.Time, open, close float64) (int64, error)
 }
 

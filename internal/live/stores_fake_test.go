@@ -11,7 +11,7 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
-// fakeStore is every store of a Service, and its Repairer and Forecaster. It
+// fakeStore is every store of a Service, and its Repairer, Checker and Forecaster. It
 // refuses what would leave a place of the sampling grid unaccounted for if the
 // process were killed right after.
 type fakeStore struct {
@@ -22,9 +22,11 @@ type fakeStore struct {
 	ticksAway  error // what the tick store answers
 	candleAway error
 	repairAway error
-	otherAway  error // the forecast store
-	hang       bool  // ticks are not even refused
-	until      int   // calls of the tick store that go well before it is away; 0 for any number
+	checkAway  error
+	refuse     func(market.Tick) error // what the tick store never takes
+	otherAway  error                   // the forecast store
+	hang       bool                    // ticks are not even refused
+	until      int                     // calls of the tick store that go well before it is away; 0 for any number
 
 	accounted map[market.Symbol]time.Time // up to where, as far as anything is
 	ticks     map[market.Symbol][]market.Tick
@@ -33,8 +35,10 @@ type fakeStore struct {
 
 	closed    map[market.Series]map[time.Time]int
 	repairs   map[market.Series][]repairCall
-	repairing map[market.Series]int
+	checks    map[market.Series][]repairCall
+	repairing map[market.Series]int // and checking
 	repairFor time.Duration
+	mends     map[task][]Mended // what the next repair, or check, stores
 
 	noForecast error
 	forecasts  []forecast.Forecast
@@ -51,7 +55,8 @@ func newFakeStore(every time.Duration, now func() time.Time) *fakeStore {
 	return &fakeStore{
 		every: every, now: now, accounted: map[market.Symbol]time.Time{}, ticks: map[market.Symbol][]market.Tick{},
 		gaps: map[market.Symbol][]StreamGap{}, closed: map[market.Series]map[time.Time]int{},
-		repairs: map[market.Series][]repairCall{}, repairing: map[market.Series]int{},
+		repairs: map[market.Series][]repairCall{}, checks: map[market.Series][]repairCall{},
+		mends: map[task][]Mended{}, repairing: map[market.Series]int{},
 	}
 }
 
@@ -82,6 +87,13 @@ func (s *fakeStore) WriteTicks(ctx context.Context, ticks []market.Tick) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.refuse != nil {
+		for _, tick := range ticks {
+			if err := s.refuse(tick); err != nil {
+				return err
+			}
+		}
+	}
 	for _, tick := range ticks {
 		s.account(tick.Symbol, market.TimeRange{Start: tick.SampledAt, End: tick.SampledAt.Add(s.every)}, "a tick")
 		s.ticks[tick.Symbol] = append(s.ticks[tick.Symbol], tick)
@@ -151,12 +163,28 @@ func (s *fakeStore) StoreClosed(_ context.Context, series market.Series, candle 
 	return nil
 }
 
-func (s *fakeStore) Repair(ctx context.Context, series market.Series, since time.Time) error {
+func (s *fakeStore) Repair(ctx context.Context, series market.Series, since time.Time, mended func([]Mended)) error {
+	return s.mend(ctx, repair, series, since, mended)
+}
+
+func (s *fakeStore) Check(ctx context.Context, series market.Series, since time.Time, mended func([]Mended)) error {
+	return s.mend(ctx, check, series, since, mended)
+}
+
+func (s *fakeStore) mend(
+	ctx context.Context, what task, series market.Series, since time.Time, mended func([]Mended),
+) error {
 	s.mu.Lock()
-	call := repairCall{since: since, began: s.now(), err: s.repairAway}
-	if s.repairing[series]++; s.repairing[series] > 1 {
-		s.disorder = append(s.disorder, "two repairs of "+series.String()+" at once")
+	calls, away := s.repairs, s.repairAway
+	if what == check {
+		calls, away = s.checks, s.checkAway
 	}
+	call := repairCall{since: since, began: s.now(), err: away}
+	if s.repairing[series]++; s.repairing[series] > 1 {
+		s.disorder = append(s.disorder, "two tasks of "+series.String()+" at once")
+	}
+	mends := s.mends[what]
+	delete(s.mends, what)
 	s.mu.Unlock()
 	if s.repairFor > 0 {
 		select {
@@ -165,10 +193,13 @@ func (s *fakeStore) Repair(ctx context.Context, series market.Series, since time
 			call.err = context.Cause(ctx)
 		}
 	}
+	if len(mends) > 0 {
+		mended(mends)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.repairing[series]--
-	s.repairs[series] = append(s.repairs[series], call)
+	calls[series] = append(calls[series], call)
 	return call.err
 }
 
@@ -176,6 +207,12 @@ func (s *fakeStore) repairsOf(series market.Series) []repairCall {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.repairs[series])
+}
+
+func (s *fakeStore) checksOf(series market.Series) []repairCall {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.checks[series])
 }
 
 // has reports whether a candle was stored as it closed, or a repair that
@@ -186,6 +223,13 @@ func (s *fakeStore) has(series market.Series, open time.Time) bool {
 		return true
 	}
 	return slices.ContainsFunc(s.repairs[series], func(c repairCall) bool {
+		return c.err == nil && !c.since.After(open) && !series.Interval.Next(open).After(c.began.Add(-2*time.Second))
+	})
+}
+
+// isChecked reports whether a check that succeeded has compared a candle.
+func (s *fakeStore) isChecked(series market.Series, open time.Time) bool {
+	return slices.ContainsFunc(s.checks[series], func(c repairCall) bool {
 		return c.err == nil && !c.since.After(open) && !series.Interval.Next(open).After(c.began.Add(-2*time.Second))
 	})
 }

@@ -22,7 +22,7 @@ type account struct {
 	gaps     []gap // by start; no two overlap
 	growing  bool  // the last gap may go on
 
-	samples, held, missing int64
+	samples, held, missing, refused int64
 }
 
 // gap is a StreamGap and how much of it is stored.

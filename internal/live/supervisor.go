@@ -55,7 +55,7 @@ func (s *supervisor) run(ctx context.Context) {
 func (s *supervisor) connect(ctx context.Context, wait time.Duration) *watched {
 	for sleep(ctx, s.clock, wait) {
 		if opened := s.open(ctx, &wait); opened != nil {
-			s.askRepair(ctx, s.followers)
+			s.askMend(ctx, s.followers)
 			return opened
 		}
 	}
@@ -90,7 +90,7 @@ func (s *supervisor) keep(ctx context.Context, current *watched) *watched {
 				slog.Int("series", len(silent)), slog.String("first", silent[0].series.String()))
 			successor := s.replace(ctx, current)
 			if successor != nil {
-				s.askRepair(ctx, silent)
+				s.askMend(ctx, silent)
 			}
 			return successor
 		}
@@ -179,9 +179,11 @@ func (s *supervisor) handOver(ctx context.Context, current, successor *watched) 
 	return true
 }
 
-func (s *supervisor) askRepair(ctx context.Context, followers []*follower) {
+// askMend has series repaired and checked.
+func (s *supervisor) askMend(ctx context.Context, followers []*follower) {
 	for _, f := range followers {
-		s.service.repairs.ask(ctx, f)
+		s.service.repairs.ask(ctx, f, repair)
+		s.service.repairs.ask(ctx, f, check)
 	}
 }
 

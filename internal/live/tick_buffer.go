@@ -15,7 +15,8 @@ const (
 	mostTicks = 200_000
 )
 
-// batchSize is how many ticks are stored in one go at most.
+// batchSize is how many ticks are stored in one go at most, and as long as none
+// is refused.
 const batchSize = 5000
 
 // tickBuffer holds ticks, and the account of those that are missing, until they
@@ -29,12 +30,13 @@ type tickBuffer struct {
 	first    time.Time     // place of the grid that the account begins with
 	ticks    []market.Tick // by when they were sampled
 	writing  int           // of them, from the first on, that are being stored
+	batch    int           // how many are stored in one go
 	dropped  int64         // since droppedTicks was asked
 	accounts map[market.Symbol]*account
 }
 
 func newTickBuffer(series []market.Series, every time.Duration) *tickBuffer {
-	b := &tickBuffer{every: every, full: make(chan struct{}, 1), accounts: map[market.Symbol]*account{}}
+	b := &tickBuffer{every: every, batch: batchSize, full: make(chan struct{}, 1), accounts: map[market.Symbol]*account{}}
 	for _, s := range series {
 		b.accounts[s.Symbol] = &account{symbol: s.Symbol}
 	}
@@ -131,7 +133,7 @@ func (b *tickBuffer) next(all bool) ([]market.Tick, *StreamGap) {
 		n = sort.Search(n, func(k int) bool { return !b.ticks[k].SampledAt.Before(gap.Start) })
 	}
 	if n > 0 {
-		b.writing = min(n, batchSize)
+		b.writing = min(n, b.batch)
 		return b.ticks[:b.writing], nil
 	}
 	if gap != nil {
@@ -152,7 +154,28 @@ func (b *tickBuffer) wrote(stored bool) {
 			account.samples++
 		}
 		b.ticks = b.ticks[b.writing:]
+		b.batch = min(2*b.batch, batchSize)
 	}
+	b.writing = 0
+	b.trim()
+}
+
+// halve takes note that the ticks that next returned are refused, and has it
+// return fewer, so that those that can be stored are told from one that cannot.
+func (b *tickBuffer) halve() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.batch = max(b.writing/2, 1)
+	b.writing = 0
+	b.trim()
+}
+
+// setAside drops the one tick that next returned, and accounts for it.
+func (b *tickBuffer) setAside() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.accounts[b.ticks[0].Symbol].refused++
+	b.drop()
 	b.writing = 0
 	b.trim()
 }
@@ -168,12 +191,17 @@ func (b *tickBuffer) wroteGap(gap StreamGap) {
 // are being stored it waits until it is known what has become of them.
 func (b *tickBuffer) trim() {
 	for len(b.ticks) > b.limit && b.writing == 0 {
-		oldest := &b.ticks[0]
-		places := market.TimeRange{Start: oldest.SampledAt, End: oldest.SampledAt.Add(b.every)}
-		b.accounts[oldest.Symbol].drop(places)
+		b.drop()
 		b.dropped++
-		b.ticks = b.ticks[1:]
 	}
+}
+
+// drop drops the first tick and accounts for it.
+func (b *tickBuffer) drop() {
+	first := &b.ticks[0]
+	places := market.TimeRange{Start: first.SampledAt, End: first.SampledAt.Add(b.every)}
+	b.accounts[first.Symbol].drop(places)
+	b.ticks = b.ticks[1:]
 }
 
 // waiting returns how many ticks are held, and how many were dropped since it
@@ -191,7 +219,8 @@ func (b *tickBuffer) count(symbols []SymbolStatus) {
 	defer b.mu.Unlock()
 	for k := range symbols {
 		account := b.accounts[symbols[k].Symbol]
-		symbols[k].Samples, symbols[k].Held, symbols[k].Missing = account.samples, account.held, account.missing
+		symbols[k].Samples, symbols[k].Held = account.samples, account.held
+		symbols[k].Missing, symbols[k].Refused = account.missing, account.refused
 	}
 }
 

@@ -98,6 +98,13 @@ func TestEveryPlaceIsAccountedForOnce(t *testing.T) {
 		b.begin(midnight)
 		places := rapid.IntRange(1, 150).Draw(t, "places")
 		flush := rapid.SliceOfN(rapid.SampledFrom([]string{"", "", "", "stored", "away", "stored in part"}), places, places).Draw(t, "flushes")
+		bad := rapid.SliceOfN(rapid.IntRange(0, 9), places, places).Draw(t, "refused")
+		r.store.refuse = func(tick market.Tick) error {
+			if tick.Symbol == ether.Symbol && bad[tick.SampledAt.Sub(midnight)/sampled] == 0 {
+				return market.Errorf(market.Invalid, "low is above high")
+			}
+			return nil
+		}
 		missing := make([][]int, len(symbols)) // for each symbol and place the reason, or none where above
 		for k := range symbols {
 			missing[k] = rapid.SliceOfN(rapid.IntRange(0, 8), places, places).Draw(t, "missing")

@@ -2,9 +2,12 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
 // writeTimeout bounds a call of a store, so that one that does not answer at all
@@ -17,12 +20,13 @@ const storeAttempts = 12
 
 // tickWriter stores what a tickBuffer holds.
 type tickWriter struct {
-	ticks   *tickBuffer
-	store   TickStore
-	clock   Clock
-	every   time.Duration
-	backoff backoff
-	log     *slog.Logger
+	ticks    *tickBuffer
+	store    TickStore
+	clock    Clock
+	every    time.Duration
+	backoff  backoff
+	log      *slog.Logger
+	refusals int // of one tick, for a reason unknown, since the last that was stored or set aside
 }
 
 func newTickWriter(service *Service) *tickWriter {
@@ -92,14 +96,28 @@ func (w *tickWriter) flush(ctx context.Context, all bool) error {
 			return fmt.Errorf("reading how far the ticks of %s go: %w", symbol, err)
 		}
 	}
-	for {
+	for stored := false; ; {
 		ticks, gap := w.ticks.next(all)
 		switch {
 		case len(ticks) > 0:
 			err := w.call(ctx, func(ctx context.Context) error { return w.store.WriteTicks(ctx, ticks) })
-			w.ticks.wrote(err == nil)
-			if err != nil {
+			switch {
+			case err == nil:
+				w.ticks.wrote(true)
+				w.refusals, stored = 0, true
+			case !refused(err):
+				w.ticks.wrote(false)
 				return fmt.Errorf("storing %d ticks: %w", len(ticks), err)
+			case len(ticks) > 1:
+				w.ticks.halve()
+			case w.hopeless(err, stored):
+				w.log.ErrorContext(ctx, "a sample cannot be stored and is set aside", slog.String("series", ticks[0].Series.String()),
+					slog.Time("sampled_at", ticks[0].SampledAt), slog.Any("error", err))
+				w.ticks.setAside()
+				w.refusals = 0
+			default:
+				w.ticks.wrote(false)
+				return fmt.Errorf("storing a tick: %w", err)
 			}
 		case gap != nil:
 			err := w.call(ctx, func(ctx context.Context) error { return w.store.WriteStreamGap(ctx, *gap) })
@@ -111,6 +129,20 @@ func (w *tickWriter) flush(ctx context.Context, all bool) error {
 			return nil
 		}
 	}
+}
+
+// refused reports whether a store has answered that it will not, rather than that
+// it cannot now, or nothing at all.
+func refused(err error) bool {
+	return market.ErrorCode(err) != market.Unavailable && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
+}
+
+// hopeless reports whether a tick that was refused alone never will be stored:
+// the reason says so, or others can be stored, or it has been tried often. It must
+// not keep those behind it waiting.
+func (w *tickWriter) hopeless(err error, othersStored bool) bool {
+	w.refusals++
+	return market.ErrorCode(err) != market.Internal || othersStored || w.refusals >= storeAttempts
 }
 
 func (w *tickWriter) call(ctx context.Context, store func(context.Context) error) error {

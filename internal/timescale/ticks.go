@@ -3,6 +3,7 @@ package timescale
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,8 +13,9 @@ import (
 )
 
 // WriteTicks implements live.TickStore. On the Community edition it then brings
-// ticks_1m up to date, in a call of its own: where only that fails, the ticks are
-// stored, and writing them again does what is left.
+// ticks_1m up to date, in a call of its own. Where only that fails, the ticks are
+// stored all the same: the failure is logged by slog's default logger, and the
+// next write does what is left.
 func (d *Database) WriteTicks(ctx context.Context, ticks []market.Tick) error {
 	if len(ticks) == 0 {
 		return nil
@@ -30,11 +32,12 @@ func (d *Database) WriteTicks(ctx context.Context, ticks []market.Tick) error {
 			$14::bigint[], $15::bigint[], $16::timestamptz[], $17::timestamptz[])
 		ORDER BY 1, 3
 		ON CONFLICT (symbol, sampled_at) DO NOTHING`, tickColumns(ticks)...)
-	if err == nil {
-		err = d.refreshTickRollUp(ctx)
-	}
 	if err != nil {
 		return fmt.Errorf("write %d ticks: %w", len(ticks), err)
+	}
+	if err := d.refreshTickRollUp(ctx); err != nil {
+		slog.WarnContext(ctx, "ticks are stored, but ticks_1m is not brought up to date before the next are",
+			slog.Int("ticks", len(ticks)), slog.Any("error", err))
 	}
 	return nil
 }
@@ -74,26 +77,30 @@ func tickColumns(ticks []market.Tick) []any {
 // refreshTickRollUp brings every minute of ticks_1m up to date but that of the
 // newest tick, which is computed when it is read: a minute is written once, not
 // at each of its samples. It begins at the oldest tick, since a minute that a
-// killed process did not get to would be missing for ever once a later one is
-// refreshed; what has not changed costs nothing. Older minutes, whose ticks were
-// dropped, stay.
+// killed process or a refresh that failed did not get to would be missing for
+// ever once a later one is refreshed; what has not changed costs nothing. It
+// never reaches to before the instant until which ticks were dropped, even where
+// late ones are stored there: a refresh deletes the minutes of dropped ticks.
 func (d *Database) refreshTickRollUp(ctx context.Context) error {
 	community, err := d.community(ctx)
 	if err != nil || !community {
 		return err
 	}
-	var oldest, newest time.Time
-	err = d.pool.QueryRow(ctx, `
-		SELECT (SELECT sampled_at FROM ticks ORDER BY sampled_at LIMIT 1),
-		       (SELECT sampled_at FROM ticks ORDER BY sampled_at DESC LIMIT 1)`).Scan(&oldest, &newest)
-	if err != nil {
-		return fmt.Errorf("refresh ticks_1m: %w", err)
-	}
-	complete := market.TimeRange{Start: market.Minute1.Floor(oldest), End: market.Minute1.Floor(newest)}
-	if complete.Empty() {
-		return nil
-	}
 	return d.refreshAlone(ctx, "refresh ticks_1m", func(connection *pgx.Conn) error {
+		// Read here, where no other process can be dropping ticks.
+		var complete market.TimeRange
+		err := connection.QueryRow(ctx, `
+			SELECT greatest(
+			           time_bucket('1 minute', (SELECT sampled_at FROM ticks ORDER BY sampled_at LIMIT 1)),
+			           (SELECT max(dropped_until) FROM dropped_ticks)),
+			       time_bucket('1 minute', (SELECT sampled_at FROM ticks ORDER BY sampled_at DESC LIMIT 1))`,
+		).Scan(&complete.Start, &complete.End)
+		if err != nil {
+			return fmt.Errorf("refresh ticks_1m: %w", err)
+		}
+		if complete.Empty() {
+			return nil
+		}
 		return refreshAggregate(ctx, connection, "ticks_1m", complete)
 	})
 }

@@ -1,10 +1,13 @@
 package timescale_test
 
 import (
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
@@ -46,8 +49,12 @@ func testTickRollUp(t *testing.T, d *timescale.Database) {
 			FROM ticks`)
 	}
 	check("by a process that was killed", 1)
-	writeTicks(t, d, ticks[60:])
-	check("after it", 27)
+	if said := writeWithoutRefresh(t, d, ticks[60:96]); !strings.Contains(said, "ticks_1m") || !strings.Contains(said, "level=WARN") {
+		t.Errorf("of a refresh that failed is logged %q", said)
+	}
+	check("with a refresh that failed", 1)
+	writeTicks(t, d, ticks[96:])
+	check("after both", 27)
 	writeTicks(t, d, late)
 	check("late ones", 28)
 	writeTicks(t, d, others)
@@ -61,6 +68,20 @@ func testTickRollUp(t *testing.T, d *timescale.Database) {
 		}
 	}
 	testTicksInColumnstore(t, d, len(storedTicks(t, apache)))
+}
+
+// writeWithoutRefresh stores ticks while ticks_1m cannot be brought up to date,
+// and returns what is logged.
+func writeWithoutRefresh(t *testing.T, d *timescale.Database, ticks []market.Tick) string {
+	t.Helper()
+	var said strings.Builder
+	usual := slog.Default()
+	defer slog.SetDefault(usual)
+	slog.SetDefault(slog.New(slog.NewTextHandler(&said, nil)))
+	execute(t, d, `ALTER MATERIALIZED VIEW ticks_1m RENAME TO ticks_1m_away`)
+	defer execute(t, d, `ALTER MATERIALIZED VIEW ticks_1m_away RENAME TO ticks_1m`)
+	writeTicks(t, d, ticks)
+	return said.String()
 }
 
 // testTicksInColumnstore packs what is stored, writes it again, and drops it.

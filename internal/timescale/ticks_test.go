@@ -154,21 +154,28 @@ func TestWritersOfTheSameTicksDoNotBlockEachOther(t *testing.T) {
 
 func TestTheStreamIsShownNewestFirst(t *testing.T) {
 	d := timescaletest.Open(t)
-	// Over the close of a candle, of which no event has come at once.
+	// Over the close of a candle, after which the state from before it is sampled,
+	// and then the exchange's last word on it, dated right at the close.
 	start := newYear.Add(15*time.Minute - 10*time.Second)
 	ticks := sample("BTCUSDT", start, 4)
-	ticks[2].OpenTime = newYear
+	ticks[2].OpenTime, ticks[3].OpenTime = newYear, newYear
+	closes := ticks[2].SampledAt
+	ticks[2].ExchangeTime, ticks[2].ReceivedAt = closes.Add(-time.Microsecond), closes
+	ticks[3].ExchangeTime = closes
 	writeTicks(t, d, ticks)
-	writeTicks(t, d, sample("ETHUSDT", start, 4))
+	ether := sample("ETHUSDT", start, 4)
+	// By a clock that is ahead of the others.
+	ether[1].ExchangeTime, ether[1].ReceivedAt = start.Add(time.Minute), start.Add(2*time.Minute)
+	writeTicks(t, d, ether)
 	got := ask[string](t, d, `
 		SELECT concat_ws(' ', symbol, to_char(sampled_at, 'MI:SS'), to_char(open_time, 'MI:SS'), to_char(close_time, 'MI:SS'), is_closed,
-			(event_time < received_at AND received_at < sampled_at AND price = close_price AND low_price <= open_price
+			(event_time < received_at AND price = close_price AND low_price <= open_price
 			 AND first_trade_id <= last_trade_id AND number_of_trades > 0))
-		FROM stream_crypto_data LIMIT 5`)
+		FROM stream_crypto_data LIMIT 6`)
 	want := []string{
-		"BTCUSDT 15:05 15:00 30:00 f t", "ETHUSDT 15:05 15:00 30:00 f t",
-		"BTCUSDT 15:00 00:00 15:00 t t", "ETHUSDT 15:00 15:00 30:00 f t",
-		"BTCUSDT 14:55 00:00 15:00 f t",
+		"BTCUSDT 15:05 00:00 15:00 t t", "ETHUSDT 15:05 15:00 30:00 f t",
+		"BTCUSDT 15:00 00:00 15:00 f t", "ETHUSDT 15:00 15:00 30:00 f t",
+		"BTCUSDT 14:55 00:00 15:00 f t", "ETHUSDT 14:55 00:00 15:00 f t",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

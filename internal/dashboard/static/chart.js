@@ -10,10 +10,16 @@ const mostSlots = 3000;
 // drawChart draws into the container and returns what moves the chart. step is
 // the length of a candle in milliseconds, 0 for a month.
 export const drawChart = (container, options, { decimals, step }) => {
+  // The server leaves out what there is none of; the market may bring it.
+  for (const absent of [
+    { id: 'forecast', type: 'boxplot', name: 'Forecast', encode: { x: 0, y: [1, 2, 3, 4, 5] }, data: [] },
+    { id: 'incomplete', type: 'scatter', name: 'Incomplete', symbol: 'triangle', symbolSize: 7, data: [] },
+  ]) {
+    if (!options.series.some(({ id }) => id === absent.id)) options.series.push(absent);
+  }
   const openTimes = options.xAxis[0].data;
   const series = Object.fromEntries(options.series.map((s) => [s.id, s.data]));
   const { candles, volume: volumes } = series;
-  const forecast = series.forecast && series.forecast[0].value;
   const missing = '-'; // in the place of a candle
   const newest = () => candles.findLastIndex((candle) => candle.value !== missing);
 
@@ -129,9 +135,10 @@ export const drawChart = (container, options, { decimals, step }) => {
       Object.assign(values, { open, high, low, close, volume: quantity.format(volumes[index].value) });
     }
     if (index === openSlot) values.note = 'still open';
-    else if (series.incomplete?.some((mark) => mark.value[0] === index)) values.note = 'incomplete';
-    if (forecast && forecast[0] === index) {
-      const [, , low, point, high] = forecast;
+    else if (series.incomplete.some((mark) => mark.value[0] === index)) values.note = 'incomplete';
+    const forecast = series.forecast.find(({ value: [slot] }) => slot === index);
+    if (forecast) {
+      const [, , low, point, high] = forecast.value;
       values.note = `forecast ${price.format(point)}, box ${price.format(low)} to ${price.format(high)}`;
     }
     show(values);
@@ -196,9 +203,13 @@ export const drawChart = (container, options, { decimals, step }) => {
   const openOf = (index) => Date.parse(openTimes[index]);
   let drawing = false;
   let axisMoved = false;
+  const incompleteLegend = document.getElementById('incomplete-legend');
   const draw = () => {
     readOutAnew();
-    const moved = { series: Object.entries(series).map(([id, data]) => ({ id, data })) };
+    // The candle that is still open is not incomplete: more of it is to come.
+    const incomplete = series.incomplete.filter(({ value: [slot] }) => slot !== openSlot);
+    if (incompleteLegend) incompleteLegend.hidden = incomplete.length === 0;
+    const moved = { series: Object.entries({ ...series, incomplete }).map(([id, data]) => ({ id, data })) };
     if (axisMoved) {
       moved.xAxis = [{ data: openTimes }, { data: openTimes }];
       moved.dataZoom = [view, view];
@@ -229,7 +240,9 @@ export const drawChart = (container, options, { decimals, step }) => {
     if (openTimes.length > Math.max(mostSlots, before)) {
       dropped = 1;
       for (const data of [openTimes, candles, volumes]) data.shift();
-      for (const { value } of [...(series.forecast || []), ...(series.incomplete || [])]) value[0]--;
+      for (const id of ['forecast', 'incomplete']) {
+        series[id] = series[id].filter(({ value }) => --value[0] >= 0);
+      }
     }
     // The axis runs from the first slot to the last, 0 to 100.
     const slot = (percent) => percent / 100 * (before - 1);
@@ -256,7 +269,7 @@ export const drawChart = (container, options, { decimals, step }) => {
 
   // From here on nothing changes a candle but a correction.
   let closedUntil = newest() < 0 ? 0 : nextOpen(openOf(newest()), step);
-  if (series.incomplete?.some((mark) => mark.value[0] === newest())) closedUntil = openOf(newest());
+  if (series.incomplete.some((mark) => mark.value[0] === newest())) closedUntil = openOf(newest());
 
   return {
     // price moves the candle that is open: to the state that the update tells of
@@ -285,11 +298,11 @@ export const drawChart = (container, options, { decimals, step }) => {
         const index = slotOf(Date.parse(candle.open_time));
         if (index < 0) continue;
         fill(index, candle);
-        if (series.incomplete) series.incomplete = series.incomplete.filter((mark) => mark.value[0] !== index);
+        series.incomplete = series.incomplete.filter((mark) => mark.value[0] !== index);
         if (candle.complete) {
           closedUntil = Math.max(closedUntil, nextOpen(openOf(index), step));
           if (openSlot === index) openSlot = -1;
-        } else if (series.incomplete) {
+        } else {
           series.incomplete.push({ value: [index, candle.low] });
         }
       }
@@ -299,9 +312,9 @@ export const drawChart = (container, options, { decimals, step }) => {
     // forecast draws a forecast in the slot of its candle.
     forecast({ open_time: openTime, point, bands }) {
       const index = slotOf(Date.parse(openTime));
-      if (!forecast || index < 0) return;
+      if (index < 0) return;
       const [box, whiskers] = [bands[0], bands.at(-1)];
-      forecast.splice(0, 6, index, whiskers.low, box.low, point, box.high, whiskers.high);
+      series.forecast = [{ value: [index, whiskers.low, box.low, point, box.high, whiskers.high] }];
       drawSoon();
     },
 

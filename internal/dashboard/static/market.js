@@ -2,9 +2,9 @@
 // market.
 
 import { drawChart } from './chart.js';
-import { forecastTable } from './forecast.js';
+import { forecastSection } from './forecast.js';
 import { closeAfter } from './grid.js';
-import { follow } from './stream.js';
+import { follow, retryAfter } from './stream.js';
 import { countdown, numbers, signed, span } from './words.js';
 
 const heading = document.getElementById('heading');
@@ -37,15 +37,34 @@ const showPrice = (update) => {
   change.textContent = `${percent(100 * ratio)}\u00a0%`;
 };
 
-// catchUp asks for the candles that have closed since the newest in the chart.
+// catchUp asks for the candles that have closed since the newest in the chart,
+// until it has them all. What is asked of it while it does so, it does after.
+const mostCandles = 3000; // in one answer
+let catchingUp = false;
+let behind = false;
+let retry = 0;
 const catchUp = async () => {
-  if (!chart) return;
-  const query = new URLSearchParams({ interval, start: new Date(chart.knownUntil()).toISOString(), limit: 3000 });
+  clearTimeout(retry);
+  behind = true;
+  if (!chart || catchingUp) return;
+  catchingUp = true;
   try {
-    const answer = await fetch(`/v1/symbols/${symbol}/candles?${query}`);
-    if (answer.ok) chart.stored((await answer.json()).candles);
+    while (behind) {
+      behind = false;
+      const known = chart.knownUntil();
+      const query = new URLSearchParams({ interval, start: new Date(known).toISOString(), limit: mostCandles });
+      const answer = await fetch(`/v1/symbols/${symbol}/candles?${query}`);
+      if (answer.status >= 500) throw new Error(answer.statusText);
+      if (!answer.ok) break; // asking again would not help
+      const { candles } = await answer.json();
+      chart.stored(candles);
+      if (chart.knownUntil() > known) part('stored-stale')?.remove();
+      if (candles.length === mostCandles && chart.knownUntil() > known) behind = true;
+    }
   } catch {
-    // The connection is gone again; the next one asks anew.
+    retry = setTimeout(catchUp, retryAfter);
+  } finally {
+    catchingUp = false;
   }
 };
 
@@ -68,11 +87,17 @@ const tick = ({ state, age, marketTime }) => {
 };
 
 if (heading.dataset.stream) {
-  const showForecast = forecastTable(document.getElementById('forecast-section'), decimals);
-  follow(heading.dataset.stream, () => Number(heading.dataset.staleAfter), {
-    tick,
+  const { dataset } = heading;
+  const forecasts = forecastSection(document.getElementById('forecast-section'), decimals, () => Number(dataset.forecastStaleAfter));
+  let own = false; // whether the stream is of the page's interval
+  follow(dataset.stream, () => Number(dataset.staleAfter), {
+    tick: (now) => {
+      tick(now);
+      forecasts.tick(now.marketTime, own);
+    },
     price: (update) => {
-      if (chart) chart.price(update, update.interval === interval);
+      own = update.interval === interval;
+      if (chart) chart.price(update, own);
       showPrice(update);
     },
     candle: (closed) => {
@@ -83,7 +108,7 @@ if (heading.dataset.stream) {
     forecast: (forecast) => {
       if (forecast.interval !== interval) return;
       if (chart) chart.forecast(forecast);
-      showForecast(forecast);
+      forecasts.show(forecast);
     },
     connected: catchUp,
     missed: catchUp,

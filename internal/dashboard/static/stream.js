@@ -4,7 +4,9 @@
 // Two heartbeats are missing and more: the connection is dead, whatever the
 // browser takes it for.
 const silence = 40000;
-const retryAfter = 5000;
+// A clock that gains this much on the other tells of a machine that slept.
+const slept = 5000;
+export const retryAfter = 5000;
 
 // follow calls handlers.price, candle and forecast with the data of events,
 // connected after each connect, missed where closed candles were left out, and
@@ -19,6 +21,10 @@ export const follow = (address, staleAfter, handlers) => {
   let heardAt = 0;
   let offset; // the service's clock minus performance.now()
   let newest = null;
+  // Most browsers stop performance.now() while the machine sleeps, but not the
+  // time of day.
+  const lead = () => Date.now() - performance.now();
+  let leadBefore = lead();
 
   const tell = () => {
     const known = newest && offset !== undefined;
@@ -65,11 +71,12 @@ export const follow = (address, staleAfter, handlers) => {
     };
     opened.onerror = () => {
       if (opened !== source) return;
-      lose();
       // A refusal is final for the browser; a lost connection it makes again.
       if (opened.readyState === EventSource.CLOSED) {
         disconnect();
         setTimeout(connect, retryAfter);
+      } else {
+        lose();
       }
     };
   };
@@ -78,22 +85,35 @@ export const follow = (address, staleAfter, handlers) => {
     tell();
   };
   const disconnect = () => {
-    source.close();
+    source?.close();
     source = null;
+    lose();
+  };
+  const connectAnew = () => {
+    disconnect();
+    connect();
+  };
+  // noticeSleep forgets the service's clock after a sleep, with which every age
+  // would be too small by its length, until the next heartbeat tells it.
+  const noticeSleep = () => {
+    const gained = lead() - leadBefore;
+    leadBefore += gained;
+    if (gained <= slept) return;
+    offset = undefined;
+    connectAnew();
   };
 
   // Browsers allow few connections to one host: a page that nobody sees keeps
   // none, and catches up when it is looked at again.
   document.addEventListener('visibilitychange', () => {
-    if (document.hidden && source) disconnect();
-    connect();
+    noticeSleep();
+    if (document.hidden) disconnect();
+    else connect();
   });
   setInterval(() => {
-    if (source && source.readyState === EventSource.OPEN && performance.now() - heardAt > silence) {
-      lose();
-      disconnect();
-      connect();
-    }
+    noticeSleep();
+    // One that is being made may hang as well as one that stands.
+    if (source && performance.now() - heardAt > silence) connectAnew();
     tell();
   }, 1000);
   connect();
