@@ -86,3 +86,7 @@ generate: assets ## Write openapi/openapi.yaml from the code
 .PHONY: bench
 bench: assets up ## Measure import, training and serving, each as a ratio in one run
 	@CRYPTOBOAT_DATABASE_URL="$$(scripts/database url)" scripts/bench
+
+.PHONY: bench-forest
+bench-forest: assets ## Measure the forest beside XGBoost and scikit-learn, in one run
+	@scripts/bench forest

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"math"
 	"testing"
 	"time"
@@ -24,10 +25,11 @@ func TestForecastOfTheYear2024(t *testing.T) {
 	}
 	for _, symbol := range defaultSymbols {
 		series := market.Series{Symbol: symbol, Interval: market.Minute15}
-		m, err := forecaster.Evaluate(t.Context(), series, history.FirstListing, year, nil)
+		evaluation, err := forecaster.WalkForward(t.Context(), series, history.FirstListing, year, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
+		m := evaluation.Whole
 		t.Logf("%s: %d candles, skill %+.3f %%, pinball loss %.4f bp, bands hold %.2f and %.2f %%; baselines %+v",
 			series, m.Rows, m.PointSkill*100, m.PinballLoss, m.Coverage80*100, m.Coverage90*100, m.Baselines)
 		if m.Rows != 366*96 {
@@ -45,4 +47,51 @@ func TestForecastOfTheYear2024(t *testing.T) {
 			t.Errorf("%s: the bands hold %.4f and %.4f", series, m.Coverage80, m.Coverage90)
 		}
 	}
+}
+
+// One month straight from the archive's files, as somebody would measure a month that
+// nobody has seen yet.
+func TestEvaluateAMonthOfTheRealArchive(t *testing.T) {
+	realCandles(t, "BTCUSDT/15m")
+	folder := "../../../shared/data"
+	began := time.Now()
+	code, out, complaints := cryptoboat(t, "", "evaluate", "--archive", folder,
+		"--symbol", "BTCUSDT", "--interval", "15m", "--from", "2025-06", "--to", "2025-06", "--json")
+	took := time.Since(began)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, complaints)
+	}
+	var document evaluations
+	if err := json.Unmarshal([]byte(out), &document); err != nil {
+		t.Fatal(err)
+	}
+	v := document.Evaluations[0]
+	if v.Candles != 30*96 || v.Whole.Rows != v.Candles || v.WithoutCompanion != 0 || len(v.Months) != 1 {
+		t.Errorf("%d of %d candles of %d months were forecast, %d without the other pair",
+			v.Whole.Rows, v.Candles, len(v.Months), v.WithoutCompanion)
+	}
+	for k, s := range append([]forecast.Scores{v.Whole.Scores}, v.Whole.Quarters...) {
+		t.Logf("stage %d: %d rows, skill %+.3f %%, pinball loss %.4f bp, %.2f %% within 80 %%; baselines %+v",
+			k, s.Rows, s.PointSkill*100, s.PinballLoss, s.Coverage80*100, s.Baselines)
+		if s.Rows < 2000 {
+			t.Errorf("stage %d: only %d rows", k, s.Rows)
+		}
+		for _, b := range s.Baselines {
+			if s.PinballLoss >= b.PinballLoss {
+				t.Errorf("stage %d: pinball loss %.4f, %s has %.4f", k, s.PinballLoss, b.Name, b.PinballLoss)
+			}
+		}
+		// A month is short: over a year it is within ±1.5 points.
+		for _, covered := range []struct{ share, level float64 }{
+			{s.Coverage50, 0.5}, {s.Coverage80, 0.8}, {s.Coverage90, 0.9}, {s.Coverage95, 0.95},
+		} {
+			if math.Abs(covered.share-covered.level) > 0.06 {
+				t.Errorf("stage %d: the %.0f %% interval holds %.2f %%", k, covered.level*100, covered.share*100)
+			}
+		}
+	}
+	if !raceEnabled && took > time.Minute {
+		t.Errorf("it took %s", took)
+	}
+	t.Logf("evaluated in %s", took)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"strings"
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/market"
@@ -28,34 +29,30 @@ func addIntervalFlag(flags *flag.FlagSet, preset market.Interval) *market.Interv
 	return &interval
 }
 
-// parseSymbols reads the symbols that are a command's arguments, the default
-// ones where there are none.
-func parseSymbols(arguments []string) ([]market.Symbol, error) {
-	if len(arguments) == 0 {
-		return defaultSymbols, nil
-	}
-	symbols := make([]market.Symbol, len(arguments))
-	for k, argument := range arguments {
-		symbol, err := market.ParseSymbol(argument)
-		if err != nil {
-			return nil, err
-		}
-		symbols[k] = symbol
-	}
-	return symbols, nil
+// addForecastSymbolFlag adds -symbol, which takes several with commas between them
+// too.
+func addForecastSymbolFlag(flags *flag.FlagSet) *symbolOptions {
+	o := &symbolOptions{}
+	flags.Func("symbol", "a pair such as BTCUSDT; several with commas, or given several times, or as arguments (default BTCUSDT,ETHUSDT)",
+		func(names string) error {
+			for name := range strings.SplitSeq(names, ",") {
+				if err := o.add(strings.TrimSpace(name)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	return o
 }
 
 // forEachSymbol parses the flags of a command that forecasts, opens the
-// database and calls do with each symbol that the arguments name.
+// database and calls do with each symbol that the command line names.
 func forEachSymbol(
 	ctx context.Context, e environment, flags *flag.FlagSet, arguments []string,
 	do func(*forecast.Forecaster, market.Symbol) error,
 ) error {
-	if err := parse(flags, arguments); err != nil {
-		return err
-	}
-	symbols, err := parseSymbols(flags.Args())
-	if err != nil {
+	options := addForecastSymbolFlag(flags)
+	if err := options.parse(flags, arguments); err != nil {
 		return err
 	}
 	database, err := openDatabase(ctx, e)
@@ -64,7 +61,7 @@ func forEachSymbol(
 	}
 	defer database.Close()
 	forecaster := forecast.NewForecaster(database, database)
-	for _, symbol := range symbols {
+	for _, symbol := range options.orDefault() {
 		if err := do(forecaster, symbol); err != nil {
 			return err
 		}

@@ -18,6 +18,11 @@ const streamVariable = "BINANCE_WS_URL"
 // sampleEvery is how often the live price is sampled into the database.
 const sampleEvery = 5 * time.Second
 
+// refusedWait is how long it takes until an exchange is asked again that refused
+// to say whose candles it has: what blocks a machine for asking too much goes on
+// blocking one that asks.
+const refusedWait = time.Minute
+
 // liveOptions say what serve follows.
 type liveOptions struct {
 	series []market.Series
@@ -29,25 +34,24 @@ type liveOptions struct {
 }
 
 // follow keeps to the market until ctx ends. It begins once the exchange has
-// told whose candles it has, which must be the kind that the database holds.
+// told whose candles it has, which must be the kind that the database holds: for
+// anything else that is in the way, it waits.
 func follow(
 	ctx context.Context, database *timescale.Database, exchange func() (*binance.Client, error),
 	forecaster *forecast.Forecaster, hub *live.Hub, o liveOptions,
 ) error {
-	before, err := history.Tirelessly(ctx, o.log, "asking the exchange whose candles it has", func() (beginning, error) {
-		return begin(ctx, database, exchange)
-	})
+	before, err := beginTirelessly(ctx, database, exchange, o)
 	if ctx.Err() != nil {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	dialer, err := binance.NewStreamDialer(binance.StreamConfig{URL: o.stream, Origin: before.origin, Log: o.log})
+	dialer, err := binance.NewStreamDialer(binance.StreamConfig{URL: o.stream, Origin: before.origin, Pauses: database, Log: o.log})
 	if err != nil {
 		return err
 	}
-	mender := mender{database: database, exchange: exchange, newest: before.newest, clock: o.clock, log: o.log}
+	mender := mender{database: database, exchange: exchange, stored: before.stored, clock: o.clock, log: o.log}
 	return live.NewService(live.Config{
 		Series: o.series, SampleEvery: o.every, Clock: o.clock, Dialer: dialer,
 		Ticks: database, Candles: database, Repairer: mender, Checker: mender,
@@ -58,7 +62,33 @@ func follow(
 // beginning is what the database holds before the market is followed.
 type beginning struct {
 	origin history.Origin
-	newest map[market.Series]time.Time // open time of the newest candle
+	stored map[market.Series]history.StoredSeries
+}
+
+// beginTirelessly is begin, again and again until it succeeds, the exchange has
+// the other kind of candles or an address is wrong, or ctx ends. Anything else may
+// pass, a refusal too: a firewall forgets, and a region may be served tomorrow.
+func beginTirelessly(
+	ctx context.Context, database *timescale.Database, exchange func() (*binance.Client, error), o liveOptions,
+) (beginning, error) {
+	for {
+		before, err := history.Tirelessly(ctx, o.log, "asking the exchange whose candles it has", func() (beginning, error) {
+			return begin(ctx, database, exchange)
+		})
+		switch market.ErrorCode(err) {
+		case "", market.Conflict, market.Invalid:
+			return before, err
+		}
+		if ctx.Err() != nil {
+			return beginning{}, context.Cause(ctx)
+		}
+		o.log.ErrorContext(ctx, "the market is not followed yet, the exchange is asked again",
+			slog.Duration("wait", refusedWait), slog.Any("error", err))
+		select {
+		case <-o.clock.After(refusedWait):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // begin claims the database for the exchange's kind of candles.
@@ -80,9 +110,9 @@ func begin(
 	if err != nil {
 		return beginning{}, err
 	}
-	before := beginning{origin: origin, newest: map[market.Series]time.Time{}}
+	before := beginning{origin: origin, stored: map[market.Series]history.StoredSeries{}}
 	for _, s := range stored {
-		before.newest[s.Series] = s.Last
+		before.stored[s.Series] = s
 	}
 	return before, nil
 }
@@ -91,12 +121,15 @@ func begin(
 // the machine's before that.
 type exchangeClock struct{ client *binance.Client }
 
-// Now is read anew each time: the client measures now and then.
+// Now is read anew each time: the client measures now and then. It has no reading
+// of the monotonic clock, which may stand still while the machine sleeps, so that
+// a difference of two instants holds the sleep between them.
 func (c exchangeClock) Now() time.Time {
-	if now, known := c.client.Estimate(); known {
-		return now
+	now, known := c.client.Estimate()
+	if !known {
+		now = time.Now()
 	}
-	return time.Now().UTC()
+	return now.UTC().Round(0)
 }
 
 func (exchangeClock) After(d time.Duration) <-chan time.Time { return time.After(d) }

@@ -2,8 +2,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/cryptoboat/cryptoboat/internal/api"
 	"github.com/cryptoboat/cryptoboat/internal/binance"
@@ -51,14 +57,17 @@ func startExchange(b *testing.B, arguments ...string) string {
 	return strings.TrimSpace(address)
 }
 
-// followInBackground follows series of the exchange until the benchmark ends.
-func followInBackground(b *testing.B, exchange string, database *timescale.Database, hub *live.Hub, series []market.Series) {
+// followInBackground follows series of the exchange until stop, or the end of the
+// benchmark. After stop, everything that was heard is stored.
+func followInBackground(
+	b *testing.B, exchange string, database *timescale.Database, hub *live.Hub, series []market.Series,
+) (stop func()) {
 	b.Helper()
 	client, err := binance.NewClient(binance.Config{RESTURL: exchange, Pauses: database})
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(b.Context())
+	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- follow(ctx, database, func() (*binance.Client, error) { return client, nil },
@@ -67,12 +76,14 @@ func followInBackground(b *testing.B, exchange string, database *timescale.Datab
 				clock: exchangeClock{client}, every: sampleEvery, log: slog.New(slog.DiscardHandler),
 			})
 	}()
-	b.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-ended; err != nil {
 			b.Error(err)
 		}
 	})
+	b.Cleanup(stop)
+	return stop
 }
 
 // heardOf waits until the hub has a price of every series.
@@ -93,22 +104,33 @@ func heardOf(b *testing.B, hub *live.Hub, series []market.Series) {
 
 // BenchmarkFollow500 follows 500 symbols of one event a second each, and samples
 // them into the database, with the exchange in another process. It reports this
-// process's share of one core, its memory, and the samples that came through.
+// process's share of one core, its memory, and the samples that came through, of
+// which there must be one at every place of the sampling grid.
 func BenchmarkFollow500(b *testing.B) {
 	const symbols, lasting = 500, 20 * time.Second
 	exchange := startExchange(b, "-pairs", strconv.Itoa(symbols))
-	database := timescaletest.Open(b)
+	databaseURL := timescaletest.URL(b)
+	if code, _, complaints := cryptoboat(b, databaseURL, "migrate", "up"); code != 0 {
+		b.Fatal(complaints)
+	}
+	database, err := timescale.Open(b.Context(), databaseURL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer database.Close()
 	hub := live.NewHub(api.EncodeUpdate)
 	series := make([]market.Series, symbols)
 	for k := range series {
 		series[k] = market.Series{Symbol: market.Symbol("P" + strconv.Itoa(k+1) + "USDT"), Interval: market.Minute15}
 	}
 	for b.Loop() {
-		followInBackground(b, exchange, database, hub, series)
+		stop := followInBackground(b, exchange, database, hub, series)
 		heardOf(b, hub, series)
+		<-time.After(time.Until(time.Now().Truncate(sampleEvery).Add(sampleEvery + sampleEvery/2))) // between two places of the grid
 		began, before, used := time.Now(), newestID(hub, series), processorTime(b)
 		<-time.After(lasting)
-		elapsed := time.Since(began).Seconds()
+		ended := time.Now()
+		elapsed := ended.Sub(began).Seconds()
 		b.ReportMetric(100*(processorTime(b)-used).Seconds()/elapsed, "%core")
 		var memory runtime.MemStats
 		runtime.ReadMemStats(&memory)
@@ -123,8 +145,30 @@ func BenchmarkFollow500(b *testing.B) {
 		if moved < symbols*9/10 {
 			b.Fatalf("only %d symbols moved", moved)
 		}
+		stop()
+		samples := countTicks(b, databaseURL, market.TimeRange{Start: began, End: ended})
+		b.ReportMetric(float64(samples), "samples")
+		if want := symbols * int(lasting/sampleEvery); samples != want {
+			b.Errorf("%d samples are stored, want %d", samples, want)
+		}
 	}
 	b.ReportMetric(0, "ns/op")
+}
+
+// countTicks returns how many ticks of a range are stored.
+func countTicks(b *testing.B, databaseURL string, sampled market.TimeRange) (ticks int) {
+	b.Helper()
+	connection, err := pgx.Connect(b.Context(), databaseURL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer connection.Close(b.Context())
+	err = connection.QueryRow(b.Context(), "SELECT count(*) FROM ticks WHERE sampled_at >= $1 AND sampled_at < $2",
+		sampled.Start, sampled.End).Scan(&ticks)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return ticks
 }
 
 func newestID(hub *live.Hub, series []market.Series) []uint64 {
@@ -156,7 +200,8 @@ func residentMB(b *testing.B) float64 {
 }
 
 // BenchmarkEventToReader measures how long a price takes from the exchange's
-// stamp on it to each of 1,000 readers of the event stream, all on this machine.
+// stamp on it to each of 1,000 readers of the event stream, all on this machine and
+// all of them to the end.
 func BenchmarkEventToReader(b *testing.B) {
 	const readers, lasting = 1000, 20 * time.Second
 	exchange := startExchange(b)
@@ -175,26 +220,31 @@ func BenchmarkEventToReader(b *testing.B) {
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx, listener, handler, slog.New(slog.DiscardHandler)) }()
 	for b.Loop() {
-		followInBackground(b, exchange, database, hub, series)
+		stopFollowing := followInBackground(b, exchange, database, hub, series)
 		heardOf(b, hub, series)
 		reading, end := context.WithTimeout(b.Context(), lasting)
 		var (
 			working sync.WaitGroup
 			mutex   sync.Mutex
 			all     []time.Duration
+			failed  []error
 		)
 		for range readers {
 			working.Go(func() {
-				delays := readPrices(reading, "http://"+listener.Addr().String()+"/v1/stream")
+				delays, err := readPrices(reading, "http://"+listener.Addr().String()+"/v1/stream")
 				mutex.Lock()
 				defer mutex.Unlock()
 				all = append(all, delays...)
+				if err != nil {
+					failed = append(failed, err)
+				}
 			})
 		}
 		working.Wait()
 		end()
-		if len(all) < readers {
-			b.Fatalf("%d prices reached %d readers", len(all), readers)
+		stopFollowing()
+		if len(failed) > 0 {
+			b.Fatalf("%d of %d readers did not read prices to the end, the first: %v", len(failed), readers, failed[0])
 		}
 		slices.Sort(all)
 		b.ReportMetric(float64(len(all))/lasting.Seconds(), "prices/s")
@@ -209,21 +259,25 @@ func BenchmarkEventToReader(b *testing.B) {
 }
 
 // readPrices reads a stream until ctx ends and returns how old each price was
-// when it came, but for those that every reader begins with.
-func readPrices(ctx context.Context, url string) []time.Duration {
+// when it came, but for those that every reader begins with. It fails where there
+// is no other, or the stream ends before.
+func readPrices(ctx context.Context, url string) (delays []time.Duration, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, errors.New(response.Status)
+	}
 	const firstOnes = 2
-	var delays []time.Duration
 	seen, isPrice := 0, false
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
 		line := lines.Text()
 		data, isData := strings.CutPrefix(line, "data: ")
 		switch {
@@ -233,13 +287,19 @@ func readPrices(ctx context.Context, url string) []time.Duration {
 			var price struct {
 				EventTime time.Time `json:"event_time"`
 			}
-			if json.Unmarshal([]byte(data), &price) != nil {
-				return delays
+			if err := json.Unmarshal([]byte(data), &price); err != nil {
+				return delays, err
 			}
 			if seen++; seen > firstOnes {
 				delays = append(delays, time.Since(price.EventTime))
 			}
 		}
 	}
-	return delays
+	switch {
+	case ctx.Err() == nil:
+		return delays, fmt.Errorf("the stream ended early: %w", cmp.Or(lines.Err(), io.EOF))
+	case len(delays) == 0:
+		return nil, errors.New("no price came")
+	}
+	return delays, nil
 }

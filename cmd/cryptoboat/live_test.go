@@ -11,7 +11,6 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/api"
 	"github.com/cryptoboat/cryptoboat/internal/binance"
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
-	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/live"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/simulator"
@@ -126,6 +125,7 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 	<-clock.After(4 * time.Minute)
 	crashing.restart()
 	<-clock.After(hour - clock.Now().Sub(began))
+	following := market.TimeRange{Start: began, End: clock.Now()}
 	stop()
 	asked := time.Now()
 	if err := <-stopped; err != nil {
@@ -142,7 +142,6 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 		}
 	}
 	past.End = clock.Now()
-	following := market.TimeRange{Start: began, End: past.End}
 	missing, different := 0, 0
 	for _, series := range options.series {
 		if lost, _ := compareWithSource(t, database, source, series, following); lost > 0 {
@@ -151,8 +150,8 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 		lost, wrong := compareWithSource(t, database, source, series, past)
 		missing, different = missing+lost, different+wrong
 	}
-	// The exchange itself kept a page back, and told candles otherwise at the time.
-	if int64(missing) > history.PageLimit*meter.Faults[simulator.EmptyPage] || int64(different) > meter.Faults[simulator.RevisedCandle] {
+	// The exchange itself told candles otherwise at the time.
+	if missing > 0 || int64(different) > meter.Faults[simulator.RevisedCandle] {
 		t.Errorf("%d candles are missing and %d differ", missing, different)
 	}
 	if err := exchange.SetScript(simulator.Script{}); err != nil {
@@ -166,7 +165,7 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 			t.Errorf("%s: %d candles are still missing and %d still differ", series, lost, wrong)
 		}
 	}
-	checkSamples(t, crashing.url, options.series)
+	checkSamples(t, crashing.url, options.series, following)
 }
 
 // compareWithSource returns how many candles of a range that the source has are
@@ -206,10 +205,13 @@ func compareWithSource(
 	return missing, different
 }
 
-// checkSamples fails unless each place of the sampling grid, from a symbol's
-// first to its last, is a tick or in a stream gap, and in one only.
-func checkSamples(t *testing.T, databaseURL string, series []market.Series) {
+// checkSamples fails unless each place of the sampling grid, from the beginning of
+// a range to its end, is a tick or in a stream gap, and in one only. At speed, the
+// way from the one to the first place, and from the last place to the other, takes
+// most of a minute of the market's.
+func checkSamples(t *testing.T, databaseURL string, series []market.Series, r market.TimeRange) {
 	t.Helper()
+	const slack = time.Minute
 	connection, err := pgx.Connect(t.Context(), databaseURL)
 	if err != nil {
 		t.Fatal(err)
@@ -217,6 +219,7 @@ func checkSamples(t *testing.T, databaseURL string, series []market.Series) {
 	defer connection.Close(t.Context())
 	for _, s := range series {
 		var ticks, missing, places, doubled int64
+		var first, last time.Time
 		err := connection.QueryRow(t.Context(), `
 			WITH accounted AS (
 				SELECT sampled_at AS place, 1 AS ticks, 0 AS missing FROM ticks WHERE symbol = $1
@@ -226,12 +229,16 @@ func checkSamples(t *testing.T, databaseURL string, series []market.Series) {
 			)
 			SELECT sum(ticks), sum(missing),
 			       (extract(epoch FROM max(place) - min(place)) / 5)::bigint + 1,
-			       count(*) - count(DISTINCT place)
-			FROM accounted`, s.Symbol).Scan(&ticks, &missing, &places, &doubled)
+			       count(*) - count(DISTINCT place), min(place), max(place)
+			FROM accounted`, s.Symbol).Scan(&ticks, &missing, &places, &doubled, &first, &last)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: %d places, %d sampled, %d missing", s.Symbol, places, ticks, missing)
+		t.Logf("%s: %d places, %d sampled, %d missing, the first after %s, the last %s before the end",
+			s.Symbol, places, ticks, missing, first.Sub(r.Start), r.End.Sub(last))
+		if first.Before(r.Start) || first.Sub(r.Start) > slack || r.End.Sub(last).Abs() > slack {
+			t.Errorf("%s: the places go from %s to %s, want them from %s to %s", s.Symbol, first, last, r.Start, r.End)
+		}
 		if ticks+missing != places || doubled != 0 {
 			t.Errorf("%s: %d places, of which %d are sampled, %d accounted for as missing, %d twice", s.Symbol, places, ticks, missing, doubled)
 		}

@@ -32,6 +32,7 @@ var commands = []command{
 	{"coverage", "[SYMBOL...]", "list what is stored and what is missing, and why", runCoverage},
 	{"coins", "[ID...]", "fetch and show characteristics of coins", runCoins},
 	{"train", "[SYMBOL...]", "train a forecasting model", runTrain},
+	{"models", "[SYMBOL...]", "list the models, or put one to use", runModels},
 	{"evaluate", "[SYMBOL...]", "measure forecasts walk-forward against baselines", runEvaluate},
 	{"predict", "[SYMBOL...]", "forecast where the open candle closes", runPredict},
 	{"serve", "", "serve the pages and the API", runServe},

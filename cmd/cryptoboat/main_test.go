@@ -98,6 +98,8 @@ func TestWrongWordsAreExplained(t *testing.T) {
 		{"migrate sideways", 2, "say up, down or status"},
 		{"coverage", 2, "CRYPTOBOAT_DATABASE_URL is not set"},
 		{"predict -at yesterday", 2, "give a day such as 2024-01-31"},
+		{"models -promote 1 -importance 2", 2, "one at a time"},
+		{"models -reason again", 2, "one at a time"},
 		{"train BTC/USDT", 2, "is not a pair"},
 	} {
 		code, out, complaints := cryptoboat(t, "", strings.Fields(test.arguments)...)
@@ -134,8 +136,8 @@ func TestFromFilesToForecast(t *testing.T) {
 			t.Fatalf("cryptoboat %s: exit code %d, wanted %q:\n%s%s", strings.Join(arguments, " "), code, says, out, complaints)
 		}
 	}
-	step("schema 16 of 16", "migrate", "up")
-	step("schema 16 of 16", "migrate", "status")
+	step("schema 18 of 18", "migrate", "up")
+	step("schema 18 of 18", "migrate", "status")
 	step("nothing is stored", "coverage")
 	step("174902 candles new, 0 unchanged, 0 corrected", "import", btc, eth)
 	step("0 candles new, 174902 unchanged, 0 corrected", "import", btc, eth)

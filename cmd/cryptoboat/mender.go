@@ -14,8 +14,10 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
 
-// repairedAtFirst bounds how far back a series is repaired of which nothing is
-// stored: a longer past is the backfill's.
+// repairedAtFirst is how far back before its newest candle a series is repaired at
+// the start, and before now one of which nothing is stored: a process that was
+// killed may have left holes behind the candles it stored last. A longer past is
+// the backfill's.
 const repairedAtFirst = 7 * 24 * time.Hour
 
 // checkedAtFirst is how far back a series is compared with the exchange at the
@@ -26,19 +28,18 @@ const checkedAtFirst = 24 * time.Hour
 type mender struct {
 	database *timescale.Database
 	exchange func() (*binance.Client, error)
-	newest   map[market.Series]time.Time // open time of the newest candle before the service began
+	stored   map[market.Series]history.StoredSeries // before the service began
 	clock    live.Clock
 	log      *slog.Logger
 }
 
-// Repair implements live.Repairer. Where nothing was stored, a zero since is a
-// week ago.
+// Repair implements live.Repairer. A zero since is a week before the newest candle
+// that was stored before the service began, or the oldest where that is later;
+// where nothing was stored, a week ago. Places for which the exchange had no candle
+// are an Unavailable error until it has said so often enough to be believed.
 func (m mender) Repair(ctx context.Context, series market.Series, since time.Time, mended func([]live.Mended)) error {
 	if since.IsZero() {
-		newest, stored := m.newest[series]
-		if since = newest; !stored {
-			since = m.clock.Now().Add(-repairedAtFirst)
-		}
+		since = m.repairedSince(series)
 	}
 	backfiller, err := m.backfiller()
 	if err != nil {
@@ -48,23 +49,47 @@ func (m mender) Repair(ctx context.Context, series market.Series, since time.Tim
 	if err != nil {
 		return fmt.Errorf("plan the repair of %s: %w", series, err)
 	}
-	var gaps []history.Gap
-	if len(plan.Pages) > 0 {
-		if gaps, err = m.database.Gaps(ctx, series, plan.Wanted); err != nil {
-			return fmt.Errorf("plan the repair of %s: %w", series, err)
+	// A page may span candles that are stored, and correct them.
+	before := map[time.Time]market.Candle{}
+	for _, page := range plan.Pages {
+		err := m.read(ctx, series, page, func(candles []market.Candle) {
+			for _, c := range candles {
+				before[c.OpenTime] = c
+			}
+		})
+		if err != nil {
+			return err
 		}
 	}
-	_, err = backfiller.Run(ctx, plan, func(history.BackfillProgress) {})
-	for _, gap := range gaps {
-		err = errors.Join(err, m.readBack(ctx, series, gap.TimeRange, func(candles []market.Candle) {
-			filled := make([]live.Mended, len(candles))
-			for k, c := range candles {
-				filled[k].Candle = c
+	report, err := backfiller.Run(ctx, plan, func(history.BackfillProgress) {})
+	if report.StayPending > 0 {
+		err = errors.Join(err, market.Errorf(market.Unavailable,
+			"the exchange has no candle of %s at %d places: it is asked again until it has said so several times, ten minutes apart",
+			series, report.StayPending))
+	}
+	for _, page := range plan.Pages {
+		err = errors.Join(err, m.read(ctx, series, page, func(candles []market.Candle) {
+			var changed []live.Mended
+			for _, c := range candles {
+				if old, stored := before[c.OpenTime]; !stored || old != c {
+					changed = append(changed, live.Mended{Candle: c, Corrected: stored})
+				}
 			}
-			mended(filled)
+			mended(changed)
 		}))
 	}
 	return err
+}
+
+func (m mender) repairedSince(series market.Series) time.Time {
+	known, stored := m.stored[series]
+	if !stored {
+		return m.clock.Now().Add(-repairedAtFirst)
+	}
+	if since := known.Last.Add(-repairedAtFirst); since.After(known.First) {
+		return since
+	}
+	return known.First
 }
 
 // Check implements live.Checker.
@@ -73,10 +98,10 @@ func (m mender) Check(ctx context.Context, series market.Series, since time.Time
 		return m.check(ctx, series, market.TimeRange{Start: since}, mended)
 	}
 	since = m.clock.Now().Add(-checkedAtFirst)
-	if newest, stored := m.newest[series]; stored {
-		back := newest.Add(-checkedAtFirst)
-		if newest.Before(since) { // what lies between is the repair's
-			err := m.check(ctx, series, market.TimeRange{Start: back, End: series.Interval.Next(newest)}, mended)
+	if known, stored := m.stored[series]; stored {
+		back := known.Last.Add(-checkedAtFirst)
+		if known.Last.Before(since) { // what lies between is the repair's
+			err := m.check(ctx, series, market.TimeRange{Start: back, End: series.Interval.Next(known.Last)}, mended)
 			if err != nil {
 				return err
 			}
@@ -108,7 +133,7 @@ func (m mender) check(ctx context.Context, series market.Series, opens market.Ti
 		return err
 	}
 	touched := market.TimeRange{Start: stored[0].OpenTime, End: stored[len(stored)-1].OpenTime.Add(time.Microsecond)}
-	return errors.Join(err, m.readBack(ctx, series, touched, func(candles []market.Candle) {
+	return errors.Join(err, m.read(ctx, series, touched, func(candles []market.Candle) {
 		var changed []live.Mended
 		for _, c := range candles {
 			for len(stored) > 0 && stored[0].OpenTime.Before(c.OpenTime) {
@@ -130,12 +155,12 @@ func (m mender) backfiller() (*history.Backfiller, error) {
 	return history.NewBackfiller(exchange, m.database, m.log), nil
 }
 
-// readBack hands on the stored candles that open in a range, a page at a time.
-func (m mender) readBack(ctx context.Context, series market.Series, opens market.TimeRange, do func([]market.Candle)) error {
+// read hands on the stored candles that open in a range, a page at a time.
+func (m mender) read(ctx context.Context, series market.Series, opens market.TimeRange, do func([]market.Candle)) error {
 	for {
 		candles, err := m.database.StoredCandles(ctx, series, opens, history.PageLimit)
 		if err != nil {
-			return fmt.Errorf("read the mended candles of %s: %w", series, err)
+			return fmt.Errorf("read stored candles of %s: %w", series, err)
 		}
 		do(candles)
 		if len(candles) < history.PageLimit {

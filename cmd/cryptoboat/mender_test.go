@@ -10,6 +10,7 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/api"
 	"github.com/cryptoboat/cryptoboat/internal/binance"
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/live"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/simulator"
@@ -65,7 +66,7 @@ func untrue(c market.Candle) market.Candle {
 }
 
 // What the process before stored last is compared with the exchange however long
-// it has been away, and what it missed since is the repair's.
+// it has been away, and what it missed since, or left out before, is the repair's.
 func TestWhatAnotherProcessStoredIsChecked(t *testing.T) {
 	for _, ago := range []time.Duration{0, time.Hour, 3 * 24 * time.Hour, 40 * 24 * time.Hour} {
 		t.Run(ago.String(), func(t *testing.T) {
@@ -83,35 +84,36 @@ func TestWhatAnotherProcessStoredIsChecked(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if newest := before.newest[btc15m]; !newest.Equal(truth[last].OpenTime) {
+			if newest := before.stored[btc15m].Last; !newest.Equal(truth[last].OpenTime) {
 				t.Fatalf("the newest candle is of %s", newest)
 			}
-			m := mender{database: database, exchange: client, newest: before.newest, clock: marketClock(), log: slog.New(slog.DiscardHandler)}
-			var filled []market.Candle
-			err = m.Repair(t.Context(), btc15m, time.Time{}, func(mended []live.Mended) {
-				for _, c := range mended {
-					filled = append(filled, c.Candle)
-				}
-			})
-			since := market.TimeRange{Start: truth[last].OpenTime.Add(time.Minute), End: btc15m.Interval.Floor(marketNow)}
-			if want := exchange.truth(btc15m, since); err != nil || !slices.Equal(filled, want) {
-				t.Errorf("%d candles are repaired, want %d, error %v", len(filled), len(want), err)
-			}
-			var checked []live.Mended
-			check := func() error {
-				checked = nil
-				return m.Check(t.Context(), btc15m, time.Time{}, func(mended []live.Mended) { checked = append(checked, mended...) })
+			m := mender{database: database, exchange: client, stored: before.stored, clock: marketClock(), log: slog.New(slog.DiscardHandler)}
+			var told []live.Mended
+			tell := func(mended []live.Mended) { told = append(told, mended...) }
+			if err := m.Repair(t.Context(), btc15m, time.Time{}, tell); err != nil {
+				t.Fatal(err)
 			}
 			pages := exchange.pages.Load()
+			check := func() error { return m.Check(t.Context(), btc15m, time.Time{}, tell) }
+			if err := check(); err != nil {
+				t.Fatal(err)
+			}
+			// The repair corrects those that lie between what it fills.
+			slices.SortFunc(told, func(a, b live.Mended) int { return a.OpenTime.Compare(b.OpenTime) })
 			want := []live.Mended{{Candle: truth[missing]}, {Candle: truth[last-1], Corrected: true}, {Candle: truth[last], Corrected: true}}
-			if err := check(); err != nil || !slices.Equal(checked, want) {
-				t.Errorf("mended are %+v, want %+v, error %v", checked, want, err)
+			since := market.TimeRange{Start: truth[last].OpenTime.Add(time.Minute), End: btc15m.Interval.Floor(marketNow)}
+			for _, c := range exchange.truth(btc15m, since) {
+				want = append(want, live.Mended{Candle: c})
+			}
+			if !slices.Equal(told, want) {
+				t.Errorf("%d candles are mended, want %d: %+v", len(told), len(want), told)
 			}
 			if asked := exchange.pages.Load() - pages; asked > 3 { // with the listing
 				t.Errorf("%d requests for a check", asked)
 			}
-			if err := check(); err != nil || len(checked) > 0 {
-				t.Errorf("once more: mended are %+v, error %v", checked, err)
+			told = nil
+			if err := check(); err != nil || len(told) > 0 {
+				t.Errorf("once more: mended are %+v, error %v", told, err)
 			}
 			everything := market.TimeRange{Start: truth[0].OpenTime, End: marketNow}
 			stored, err := database.StoredCandles(t.Context(), btc15m, everything, 1<<20)
@@ -174,24 +176,94 @@ func TestFollowMendsWhatIsUntrue(t *testing.T) {
 	}
 }
 
-// A market that cannot be reached is waited for, until told to stop; one of the
-// other kind is not followed.
+// A hole that a process left behind when it was killed lies near its newest candle;
+// what lies before its oldest is the backfill's.
+func TestTheFirstRepairGoesBackAWeek(t *testing.T) {
+	newest := marketNow.Add(-time.Hour)
+	for _, test := range []struct {
+		stored *history.StoredSeries
+		want   time.Time
+	}{
+		{nil, marketNow.Add(-repairedAtFirst)},
+		{&history.StoredSeries{First: history.FirstListing, Last: newest}, newest.Add(-repairedAtFirst)},
+		{&history.StoredSeries{First: newest.Add(-time.Hour), Last: newest}, newest.Add(-time.Hour)},
+	} {
+		m := mender{clock: fastClock{base: marketNow, began: time.Now(), speed: 0}}
+		if test.stored != nil {
+			m.stored = map[market.Series]history.StoredSeries{btc15m: *test.stored}
+		}
+		if since := m.repairedSince(btc15m); !since.Equal(test.want) {
+			t.Errorf("of %+v: since %s, want %s", test.stored, since, test.want)
+		}
+	}
+}
+
+// An exchange that keeps a page back has the repair come again, as one that has no
+// candles does until it is believed.
+func TestARepairThatGetsAnEmptyPageIsNotComplete(t *testing.T) {
+	exchange, database, client, truth := followed(t, time.Hour)
+	store(t, database, truth...)
+	err := exchange.SetScript(simulator.Script{Rules: []simulator.Rule{
+		{On: simulator.Klines, Fault: simulator.EmptyPage, Nth: 2, Count: 1}, // after the listing
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := mender{database: database, exchange: client, clock: marketClock(), log: slog.New(slog.DiscardHandler)}
+	var filled []live.Mended
+	repair := func() error {
+		return m.Repair(t.Context(), btc15m, truth[last].OpenTime, func(mended []live.Mended) { filled = append(filled, mended...) })
+	}
+	if err := repair(); market.ErrorCode(err) != market.Unavailable || len(filled) > 0 {
+		t.Errorf("%d candles of an empty page, error %v", len(filled), err)
+	}
+	if err := repair(); err != nil || len(filled) != 4 {
+		t.Errorf("%d candles at last, error %v", len(filled), err)
+	}
+}
+
+// A market that cannot be reached, or that refuses to be, is waited for, until told
+// to stop; one of the other kind is not followed.
 func TestFollowWaitsForTheExchange(t *testing.T) {
 	database := timescaletest.Open(t)
-	ctx, stop := context.WithCancel(t.Context())
-	asked := 0
-	away := func() (*binance.Client, error) {
-		if asked++; asked == 3 {
-			stop()
+	options := liveOptions{log: slog.New(slog.DiscardHandler), clock: fastClock{base: marketNow, began: time.Now(), speed: 10_000}}
+	for _, code := range []market.Code{market.Unavailable, market.Forbidden, market.Internal, market.NotFound} {
+		ctx, stop := context.WithCancel(t.Context())
+		asked := 0
+		away := func() (*binance.Client, error) {
+			if asked++; asked == 3 {
+				stop()
+			}
+			return nil, market.Errorf(code, "not now")
 		}
-		return nil, market.Errorf(market.Unavailable, "nobody answers")
+		if err := follow(ctx, database, away, nil, nil, options); err != nil || asked != 3 {
+			t.Errorf("%s: asked %d times, error %v", code, asked, err)
+		}
+		stop()
 	}
-	options := liveOptions{log: slog.New(slog.DiscardHandler)}
-	if err := follow(ctx, database, away, nil, nil, options); err != nil || asked != 3 {
-		t.Errorf("asked %d times, error %v", asked, err)
+	for _, code := range []market.Code{market.Conflict, market.Invalid} {
+		other := func() (*binance.Client, error) { return nil, market.Errorf(code, "never") }
+		if err := follow(t.Context(), database, other, nil, nil, options); market.ErrorCode(err) != code {
+			t.Errorf("error %v", err)
+		}
 	}
-	barred := func() (*binance.Client, error) { return nil, market.Errorf(market.Forbidden, "not from here") }
-	if err := follow(t.Context(), database, barred, nil, nil, options); market.ErrorCode(err) != market.Forbidden {
-		t.Errorf("error %v", err)
+}
+
+// A machine that has slept looks at what the market's clock shows, not at how long
+// it was awake.
+func TestTheExchangesClockHasNoMonotonicReading(t *testing.T) {
+	exchange := openOfflineExchange(t, time.Now(), simulator.RateLimit{Weight: 6000, Window: time.Minute})
+	client, err := binance.NewClient(binance.Config{RESTURL: exchange.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := exchangeClock{client}
+	for _, measured := range []bool{false, true} {
+		if now := clock.Now(); now != now.Round(0) || now.Location() != time.UTC {
+			t.Errorf("measured %t: %s", measured, now)
+		}
+		if _, err := client.Now(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

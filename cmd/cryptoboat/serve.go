@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/api"
@@ -27,8 +26,11 @@ const (
 	readTimeout   = 30 * time.Second
 	writeTimeout  = 60 * time.Second
 	idleTimeout   = 2 * time.Minute
-	// shutdownTimeout is what requests in flight are given to end.
-	shutdownTimeout = 5 * time.Second
+	// shutdownTimeout is what requests in flight are given to end, and
+	// followTimeout what the market's last samples are to be stored meanwhile. With
+	// what the database's connections take after them it makes less than 5 seconds.
+	shutdownTimeout = 3 * time.Second
+	followTimeout   = 3500 * time.Millisecond
 )
 
 func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
@@ -39,6 +41,7 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(e.errors, nil))
+	slog.SetDefault(logger) // what the database reports looks like the rest
 	database, err := openDatabase(ctx, e)
 	if err != nil {
 		return err
@@ -67,8 +70,10 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 	// for a market that cannot be followed: what is stored can be served.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var following sync.WaitGroup
-	if *stream {
+	followed := make(chan struct{})
+	if !*stream {
+		close(followed)
+	} else {
 		options := liveOptions{
 			stream: e.get(streamVariable), clock: exchangeClock{client}, every: sampleEvery, log: logger,
 		}
@@ -76,15 +81,22 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 			options.series = append(options.series, market.Series{Symbol: symbol, Interval: *interval})
 		}
 		exchange := func() (*binance.Client, error) { return client, nil }
-		following.Go(func() {
+		go func() {
+			defer close(followed)
 			if err := follow(ctx, database, exchange, forecaster, hub, options); err != nil {
 				logger.Error("the market is not followed", slog.Any("error", err))
 			}
-		})
+		}()
 	}
+	late := make(chan struct{})
+	context.AfterFunc(ctx, func() { time.AfterFunc(followTimeout, func() { close(late) }) })
 	err = serve(ctx, listener, handler, logger)
 	stop()
-	following.Wait()
+	select {
+	case <-followed:
+	case <-late:
+		logger.Error("what was heard of the market could not be stored in time, the next start accounts for it")
+	}
 	return err
 }
 
@@ -113,7 +125,8 @@ func newHandler(
 	return api.Wrap(mux, logger), nil
 }
 
-// serve answers requests until ctx ends, then lets those in flight finish.
+// serve answers requests until ctx ends, then lets those in flight finish for
+// shutdownTimeout and cuts off the rest.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, logger *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
@@ -122,6 +135,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ConnContext:       api.ConnContext, // a stream bounds what its connection holds
 	}
 	stopped := make(chan error, 1)
 	go func() {
@@ -129,7 +143,12 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		// ctx has ended, which must not end the requests in flight.
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
-		stopped <- server.Shutdown(grace)
+		err := server.Shutdown(grace)
+		if errors.Is(err, context.DeadlineExceeded) {
+			logger.Warn("requests are cut off that did not end in time", slog.Duration("waited", shutdownTimeout))
+			err = server.Close()
+		}
+		stopped <- err
 	}()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)

@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,40 +109,12 @@ func TestServeSamplesByTheExchangesClock(t *testing.T) {
 	if code, _, complaints := exchange.run(t, databaseURL, "migrate", "up"); code != 0 {
 		t.Fatal(complaints)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	reader, writer := io.Pipe()
-	variables := map[string]string{
-		databaseVariable: databaseURL, exchangeVariable: exchange.url, streamVariable: "ws" + exchange.url[len("http"):],
-	}
 	began := time.Now()
-	served := make(chan int, 1)
-	go func() {
-		served <- run(ctx, environment{out: writer, errors: io.Discard, get: func(name string) string { return variables[name] }},
-			[]string{"serve", "-listen", "127.0.0.1:0", "-interval", "1m"})
-		writer.Close()
-	}()
-	line, err := bufio.NewReader(reader).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := strings.TrimSpace(line[strings.Index(line, "http://"):])
-	response, err := http.Get(address + "/v1/stream")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	// Of two symbols, one a second: more than pass from one sample to the next.
-	const enough = 14
-	prices := 0
-	for lines := bufio.NewScanner(response.Body); prices < enough && lines.Scan(); {
-		if lines.Text() == "event: price" {
-			prices++
-		}
-	}
-	stop()
-	if code := <-served; code != 0 || prices < enough {
-		t.Fatalf("exit code %d after %d prices", code, prices)
+	address, stop := startServing(t, exchange, databaseURL)
+	more := pricesOf(t, address)
+	more(moreThanASample)
+	if code := stop(); code != 0 {
+		t.Fatalf("exit code %d", code)
 	}
 	connection, err := pgx.Connect(t.Context(), databaseURL)
 	if err != nil {
@@ -156,4 +131,178 @@ func TestServeSamplesByTheExchangesClock(t *testing.T) {
 	if samples == 0 || first.Before(earliest) || last.After(latest) {
 		t.Errorf("%d samples from %s to %s, want them from %s to %s", samples, first, last, earliest, latest)
 	}
+}
+
+// moreThanASample is how many prices of two symbols, each one a second, take
+// longer than from one sample to the next.
+const moreThanASample = 14
+
+// startServing runs serve, which stop tells to end and returns its exit code.
+func startServing(t *testing.T, exchange *offlineExchange, databaseURL string) (address string, stop func() (code int)) {
+	t.Helper()
+	ctx, end := context.WithCancel(t.Context())
+	t.Cleanup(end)
+	reader, writer := io.Pipe()
+	variables := map[string]string{
+		databaseVariable: databaseURL, exchangeVariable: exchange.url, streamVariable: "ws" + exchange.url[len("http"):],
+	}
+	served := make(chan int, 1)
+	go func() {
+		served <- run(ctx, environment{out: writer, errors: io.Discard, get: func(name string) string { return variables[name] }},
+			[]string{"serve", "-listen", "127.0.0.1:0", "-interval", "1m"})
+		writer.Close()
+	}()
+	line, err := bufio.NewReader(reader).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line[strings.Index(line, "http://"):]), func() int {
+		end()
+		return <-served
+	}
+}
+
+// pricesOf opens the event stream of a server. What it returns waits until some
+// more prices have come.
+func pricesOf(t *testing.T, address string) (more func(prices int)) {
+	t.Helper()
+	response, err := http.Get(address + "/v1/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	lines := bufio.NewScanner(response.Body)
+	return func(prices int) {
+		t.Helper()
+		for prices > 0 {
+			if !lines.Scan() {
+				t.Fatalf("the stream ended: %v", lines.Err())
+			}
+			if lines.Text() == "event: price" {
+				prices--
+			}
+		}
+	}
+}
+
+// A database that neither answers nor closes its connections holds up neither
+// those who watch the market nor the end of the process.
+func TestServeEndsWhileTheDatabaseHangs(t *testing.T) {
+	exchange := openOfflineExchange(t, time.Now(), simulator.RateLimit{Weight: 6000, Window: time.Minute})
+	databaseURL := timescaletest.URL(t)
+	if code, _, complaints := exchange.run(t, databaseURL, "migrate", "up"); code != 0 {
+		t.Fatal(complaints)
+	}
+	way, freeze := freezable(t, databaseURL)
+	address, stop := startServing(t, exchange, way)
+	more := pricesOf(t, address)
+	more(moreThanASample)
+	freeze()
+	more(moreThanASample)
+	answered := make(chan int, 1)
+	go func() {
+		response, err := http.Get(address + "/v1/symbols")
+		if err != nil {
+			answered <- 0
+			return
+		}
+		response.Body.Close()
+		answered <- response.StatusCode
+	}()
+	more(2)
+	asked := time.Now()
+	code := stop()
+	took := time.Since(asked)
+	t.Logf("it took %s to stop", took)
+	if code != 0 || took > 5*time.Second {
+		t.Errorf("exit code %d after %s", code, took)
+	}
+	if status := <-answered; status == http.StatusOK {
+		t.Error("a request was answered without the database: it does not hang")
+	}
+}
+
+// A request that does not end by itself is cut off.
+func TestServeCutsOffWhatDoesNotEnd(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	cut := make(chan struct{})
+	endless := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		stop()
+		<-r.Context().Done()
+		close(cut)
+	})
+	go func() {
+		if response, err := http.Get("http://" + listener.Addr().String()); err == nil {
+			response.Body.Close()
+		}
+	}()
+	if err := serve(ctx, listener, endless, slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
+	}
+	<-cut
+}
+
+// freezable returns another way to a database, on which from when it is frozen
+// nothing passes and nothing is closed.
+func freezable(t *testing.T, databaseURL string) (way string, freeze func()) {
+	t.Helper()
+	server, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var (
+		frozen atomic.Bool
+		mutex  sync.Mutex
+		ends   []net.Conn
+	)
+	pass := func(to, from net.Conn) {
+		for piece := make([]byte, 1<<15); ; {
+			n, err := from.Read(piece)
+			if frozen.Load() {
+				return
+			}
+			if _, errWrite := to.Write(piece[:n]); err != nil || errWrite != nil {
+				to.Close()
+				from.Close()
+				return
+			}
+		}
+	}
+	go func(host string) {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", host)
+			if err != nil {
+				near.Close()
+				return
+			}
+			mutex.Lock()
+			ends = append(ends, near, far)
+			mutex.Unlock()
+			go pass(far, near)
+			go pass(near, far)
+		}
+	}(server.Host)
+	t.Cleanup(func() {
+		listener.Close()
+		mutex.Lock()
+		defer mutex.Unlock()
+		for _, end := range ends {
+			end.Close()
+		}
+	})
+	server.Host = listener.Addr().String()
+	return server.String(), func() { frozen.Store(true) }
 }

@@ -32,3 +32,37 @@ func addTimeFlag(flags *flag.FlagSet, name string, preset time.Time, usage strin
 	flags.Var((*timeFlag)(&instant), name, usage)
 	return &instant
 }
+
+// monthFlag is a timeFlag that takes a month too.
+type monthFlag struct {
+	timeFlag
+	instantOf func(month time.Time) time.Time // which instant a month stands for
+}
+
+func (m *monthFlag) Set(text string) error {
+	if month, err := time.Parse("2006-01", text); err == nil {
+		m.timeFlag = timeFlag(m.instantOf(month))
+		return nil
+	}
+	if m.timeFlag.Set(text) != nil {
+		return market.Errorf(market.Invalid,
+			"give a month such as 2024-01, a day such as 2024-01-31 or an instant such as 2024-01-31T08:15:00Z")
+	}
+	return nil
+}
+
+// addStartFlag adds a flag for the beginning of a range: a month means its first
+// instant.
+func addStartFlag(flags *flag.FlagSet, name string, preset time.Time, usage string) *time.Time {
+	m := &monthFlag{timeFlag(preset), func(month time.Time) time.Time { return month }}
+	flags.Var(m, name, usage)
+	return (*time.Time)(&m.timeFlag)
+}
+
+// addEndFlag adds a flag for the end of a range, exclusive: a month means the end of
+// it, because whoever says "to June" means June too.
+func addEndFlag(flags *flag.FlagSet, name string, preset time.Time, usage string) *time.Time {
+	m := &monthFlag{timeFlag(preset), market.Month1.Next}
+	flags.Var(m, name, usage)
+	return (*time.Time)(&m.timeFlag)
+}

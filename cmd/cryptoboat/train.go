@@ -4,12 +4,16 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
+
+// shownFeatures is how many features a training lists, the most important ones.
+const shownFeatures = 8
 
 func runTrain(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	interval := addIntervalFlag(flags, market.Minute15)
@@ -36,20 +40,58 @@ func runTrain(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 			return err
 		}
 		if known {
-			fmt.Fprintf(e.out, "%s: model %d has learnt from these %d candles already\n", series, model.ID, model.Rows)
+			fmt.Fprintf(e.out, "%s: model %d has learnt from these %d samples already; it is %s\n", series, model.ID, model.Rows, useOf(model))
 			return nil
 		}
-		fmt.Fprintf(e.out, "%s: model %d learnt from %d candles (%d more could not be used), %s to %s, in %s\n",
-			series, model.ID, model.Rows, model.Skipped, model.Window.Start.Format(time.DateOnly), model.Window.End.Format(time.DateOnly),
-			time.Since(started).Round(100*time.Millisecond))
-		if m := model.Metrics; m.Rows > 0 {
-			fmt.Fprintf(e.out, "  on the newest month, unseen: skill %+.3f %%, hit rate %.1f %%, pinball loss %.3f bp, 80 %% band holds %.1f %%, 90 %% band %.1f %%\n",
-				m.PointSkill*100, m.HitRate*100, m.PinballLoss, m.Coverage80*100, m.Coverage90*100)
-			for _, b := range m.Baselines {
-				fmt.Fprintf(e.out, "  %s: pinball loss %.3f bp, 80 %% band holds %.1f %%, 90 %% band %.1f %%\n",
-					b.Name, b.PinballLoss, b.Coverage80*100, b.Coverage90*100)
-			}
-		}
+		printTraining(e.out, model, time.Since(started))
 		return nil
 	})
+}
+
+// printTraining says what a training made of candles, and what it is worth.
+func printTraining(w io.Writer, m forecast.Model, took time.Duration) {
+	fmt.Fprintf(w, "%s: model %d learnt from %d samples of candles (%d candles could not be used), %s to %s, in %s; its file has %s MB\n",
+		m.Series, m.ID, m.Rows, m.Skipped, m.Window.Start.Format(time.DateOnly), m.Window.End.Format(time.DateOnly),
+		took.Round(100*time.Millisecond), megabytes(m.Bytes))
+	fmt.Fprintf(w, "%s and %s: %s\n", verdictOf(m), useOf(m), m.Verdict.Reason)
+	if !m.Verdict.Promoted {
+		fmt.Fprintf(w, "cryptoboat models -promote %d puts it to use all the same\n", m.ID)
+	}
+	if m.Metrics.Rows == 0 {
+		return
+	}
+	fmt.Fprintf(w, "On candles from %s to %s, by a training that had not seen them (losses and widths in basis points):\n",
+		m.Metrics.Fold.Start.Format(time.DateOnly), m.Metrics.Fold.End.Format(time.DateOnly))
+	printMetricsHead(w)
+	printMetrics(w, "newest", m.Metrics.Scores, m.Metrics.Quarters)
+	printImportance(w, m.Importance[:min(shownFeatures, len(m.Importance))])
+}
+
+func printImportance(w io.Writer, features []forecast.Importance) {
+	fmt.Fprintln(w, "What the pinball loss would rise by, in basis points, without knowing")
+	for _, feature := range features {
+		fmt.Fprintf(w, "  %-24s %+.4f\n", feature.Feature, feature.PinballLoss)
+	}
+}
+
+func verdictOf(m forecast.Model) string {
+	if m.Verdict.Promoted {
+		return "Promoted"
+	}
+	return "Not promoted"
+}
+
+func useOf(m forecast.Model) string {
+	if m.InUseSince.Valid {
+		return "in use"
+	}
+	return "not in use"
+}
+
+// megabytes is the size of a model's file.
+func megabytes(bytes int64) string {
+	if bytes == 0 {
+		return "pruned"
+	}
+	return fmt.Sprintf("%.1f", float64(bytes)/1e6)
 }

@@ -56,9 +56,15 @@ type Dependencies struct {
 	History    History
 	Coins      Coins
 	Forecaster Forecaster
+	Records    forecast.RecordStore
+	Models     Models
+	Trainer    Trainer
 	Database   Pinger
 	Live       Live             // nil where the market is not followed
 	Now        func() time.Time // the clock that ages are told by
+	// AdminPassword opens the operations that change something. Without one, they
+	// are refused to everybody.
+	AdminPassword string
 	// Stopping is closed when the service stops, which ends the streams: a server
 	// waits for them otherwise. A nil one never is.
 	Stopping <-chan struct{}
@@ -85,7 +91,7 @@ func Document() ([]byte, error) {
 }
 
 // open marks an operation that asks for no credentials. Each operation states
-// it, so that one which forgets to is noticed.
+// it, so that one which forgets to is noticed; that one is closed.
 var open = []map[string][]string{}
 
 const description = `Candles, live prices, coverage and forecasts of crypto pairs, and characteristics of their coins.
@@ -93,6 +99,7 @@ const description = `Candles, live prices, coverage and forecasts of crypto pair
 - **Times** are UTC. Answers use RFC 3339 with ` + "`Z`" + `; parameters take RFC 3339 or epoch milliseconds. Ranges are half-open: start is included, end is not.
 - **Numbers** are shortest decimals. What a source did not publish is null, never 0.
 - **Failures** are problem documents (RFC 9457). Bad parameters get status 422, with the parameter's name and what it takes; a parameter that an operation does not know is refused rather than ignored. Every answer has an ` + "`X-Request-Id`" + `.
+- **Reading** is open to everybody. Training a model and putting one to use ask for the admin's password.
 
 A forecast is information, not financial advice.`
 
@@ -101,14 +108,15 @@ func registerOperations(mux *http.ServeMux, dependencies Dependencies) *huma.Ope
 	config.Info.Description = description
 	config.Tags = []*huma.Tag{
 		{Name: "market", Description: "What is stored of the market."},
-		{Name: "forecast", Description: "Where the open candle may close."},
+		{Name: "forecast", Description: "Where the open candle may close, how earlier forecasts came out, and the models behind them."},
 		{Name: "service", Description: "The service itself."},
 	}
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{adminName: adminScheme}
 
 	api := humago.New(mux, config)
-	api.UseMiddleware(strictQuery(api))
+	api.UseMiddleware(newGuard(api, dependencies.AdminPassword, dependencies.Now).check, strictQuery(api))
 	registerHealth(api, dependencies.Database)
 	registerSymbols(api, dependencies.History)
 	registerCandles(api, dependencies.History)
@@ -120,6 +128,8 @@ func registerOperations(mux *http.ServeMux, dependencies Dependencies) *huma.Ope
 		stopping: dependencies.Stopping, places: make(chan struct{}, mostStreams),
 	})
 	registerForecast(api, dependencies.History, dependencies.Forecaster, dependencies.Now)
+	registerScores(api, dependencies.History, dependencies.Records, dependencies.Now)
+	registerModels(api, dependencies.History, dependencies.Models, dependencies.Trainer, dependencies.Now)
 	return api.OpenAPI()
 }
 
@@ -130,10 +140,24 @@ const operationTimeout = 10 * time.Second
 // bounded in time. The problems that any operation can end with are documented
 // here; operation.Errors adds its own.
 func register[I, O any](api huma.API, operation huma.Operation, handler func(context.Context, *I) (*O, error)) {
+	registerFor(api, operationTimeout, operation, handler)
+}
+
+// registerFor is register for an operation that takes longer.
+func registerFor[I, O any](
+	api huma.API, timeout time.Duration, operation huma.Operation, handler func(context.Context, *I) (*O, error),
+) {
 	operation.Errors = append(operation.Errors, http.StatusUnprocessableEntity,
 		http.StatusInternalServerError, http.StatusServiceUnavailable)
+	if !isOpen(&operation) {
+		operation.Errors = append(operation.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
+	}
+	if operation.Method == http.MethodPost {
+		operation.Errors = append(operation.Errors, http.StatusBadRequest, http.StatusRequestTimeout,
+			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
 	huma.Register(api, operation, func(ctx context.Context, input *I) (*O, error) {
-		ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		output, err := handler(ctx, input)
 		if err != nil {

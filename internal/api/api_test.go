@@ -38,8 +38,13 @@ type fakeService struct {
 	forecast    forecast.Forecast
 	err         error // what every method returns instead
 	forecastErr error // what Forecast returns instead
-	panics      any   // what every method panics with instead
-	waits       bool  // Candles answers only when its context ends
+	record      forecast.Record
+	recent      []forecast.RecordRow // newest first
+	models      []forecast.Model     // newest first
+	known       bool                 // what Train finds
+	training    chan struct{}        // where not nil, Train ends only when it is closed or its context ends
+	panics      any                  // what every method panics with instead
+	waits       bool                 // Candles answers only when its context ends
 	live        Live
 	stopping    chan struct{}
 
@@ -48,7 +53,8 @@ type fakeService struct {
 
 	mutex  sync.Mutex
 	at     time.Time          // of the last forecast
-	window market.TimeRange   // of the last coverage
+	window market.TimeRange   // of the last coverage, record or training
+	reason string             // of the last promotion
 	asked  []market.TimeRange // ranges of candles
 	lists  int                // of stored series
 }
@@ -134,6 +140,65 @@ func (f *fakeService) Forecast(_ context.Context, series market.Series, at time.
 	return answer, f.fail()
 }
 
+func (f *fakeService) Record(_ context.Context, series market.Series, r market.TimeRange) (forecast.Record, error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.window = r
+	answer := f.record
+	answer.Series, answer.Range = series, r
+	return answer, f.fail()
+}
+
+func (f *fakeService) RecentForecasts(_ context.Context, _ market.Series, limit int) ([]forecast.RecordRow, error) {
+	return f.recent[:min(limit, len(f.recent))], f.fail()
+}
+
+func (f *fakeService) Models(context.Context, market.Series) ([]forecast.Model, error) {
+	return f.models, f.fail()
+}
+
+func (f *fakeService) Model(_ context.Context, id int64) (forecast.Model, error) {
+	if err := f.fail(); err != nil {
+		return forecast.Model{}, err
+	}
+	for _, m := range f.models {
+		if m.ID == id {
+			return m, nil
+		}
+	}
+	return forecast.Model{}, market.Errorf(market.NotFound, "there is no model %d", id)
+}
+
+func (f *fakeService) Promote(ctx context.Context, id int64, reason string) (forecast.Model, error) {
+	f.mutex.Lock()
+	f.reason = reason
+	f.mutex.Unlock()
+	m, err := f.Model(ctx, id)
+	if err == nil && m.Bytes == 0 {
+		return forecast.Model{}, market.Errorf(market.Conflict, "the file of model %d was pruned", id)
+	}
+	return m, err
+}
+
+func (f *fakeService) Train(
+	ctx context.Context, series market.Series, r market.TimeRange, _ func(done, total int),
+) (forecast.Model, bool, error) {
+	f.mutex.Lock()
+	f.window = r
+	f.mutex.Unlock()
+	if f.training != nil {
+		select {
+		case <-f.training:
+		case <-ctx.Done():
+			return forecast.Model{}, false, fmt.Errorf("train %s: %w", series, ctx.Err())
+		}
+	}
+	if err := f.fail(); err != nil {
+		return forecast.Model{}, false, err
+	}
+	return f.models[0], f.known, nil
+}
+
 func (f *fakeService) Ping(context.Context) error { return f.fail() }
 
 var (
@@ -165,6 +230,7 @@ func newService(n int) *fakeService {
 		{Series: eth, First: day1, Last: day1},
 		{Series: btc15m, First: day1, Last: day1.Add(time.Duration(n-1) * 15 * time.Minute)},
 	}
+	f.models = []forecast.Model{someModel(day1)}
 	return f
 }
 
@@ -174,11 +240,14 @@ type service struct {
 	log *bytes.Buffer
 }
 
+const adminPassword = "a password for tests"
+
 func serveFake(t testing.TB, f *fakeService) service {
 	t.Helper()
 	mux := http.NewServeMux()
 	if err := Register(mux, Dependencies{
-		History: f, Coins: f, Forecaster: f, Database: f, Live: f.live, Now: time.Now, Stopping: f.stopping,
+		History: f, Coins: f, Forecaster: f, Records: f, Models: f, Trainer: f, Database: f, Live: f.live,
+		Now: time.Now, AdminPassword: adminPassword, Stopping: f.stopping,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +281,28 @@ type answer struct {
 // get asks for a path and holds what comes back against the OpenAPI document.
 func (s service) get(t *testing.T, target string, header ...string) answer {
 	t.Helper()
-	request := httptest.NewRequest(http.MethodGet, target, nil)
+	return s.ask(t, http.MethodGet, target, "", header...)
+}
+
+// post sends a body as the admin, and otherwise does as get.
+func (s service) post(t *testing.T, target, body string, header ...string) answer {
+	t.Helper()
+	return s.ask(t, http.MethodPost, target, body, append([]string{"Authorization", basic(adminName, adminPassword)}, header...)...)
+}
+
+// basic is what HTTP Basic authentication makes of a name and a password.
+func basic(name, password string) string {
+	request := httptest.NewRequest(http.MethodGet, "/", nil)
+	request.SetBasicAuth(name, password)
+	return request.Header.Get("Authorization")
+}
+
+func (s service) ask(t *testing.T, method, target, body string, header ...string) answer {
+	t.Helper()
+	request := httptest.NewRequest(method, target, strings.NewReader(body))
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	for k := 0; k+1 < len(header); k += 2 {
 		request.Header.Set(header[k], header[k+1])
 	}
@@ -222,7 +312,7 @@ func (s service) get(t *testing.T, target string, header ...string) answer {
 
 	if recorder.Code >= 400 {
 		if got := recorder.Header().Get("Content-Type"); got != "application/problem+json" && !strings.HasPrefix(got, "text/html") {
-			t.Errorf("GET %s: status %d came as %s, want a problem", target, recorder.Code, got)
+			t.Errorf("%s %s: status %d came as %s, want a problem", method, target, recorder.Code, got)
 		}
 	}
 	if !strings.HasPrefix(target, "/v1/") && !strings.HasPrefix(target, "/healthcheck") {
@@ -234,10 +324,11 @@ func (s service) get(t *testing.T, target string, header ...string) answer {
 	}
 	valid, errs := v.ValidateHttpResponse(request, recorder.Result())
 	if !valid {
-		t.Errorf("GET %s: status %d is not as documented: %v\n%.500s", target, recorder.Code, errs, answered.body)
+		t.Errorf("%s %s: status %d is not as documented: %v\n%.500s", method, target, recorder.Code, errs, answered.body)
 	}
+	request.Body = io.NopCloser(strings.NewReader(body))
 	if valid, errs := v.ValidateHttpRequest(request); !valid && recorder.Code < 300 {
-		t.Errorf("GET %s was answered, and the document does not allow it: %v", target, errs)
+		t.Errorf("%s %s was answered, and the document does not allow it: %v", method, target, errs)
 	}
 	return answered
 }
@@ -322,6 +413,9 @@ func TestEveryOperationIsWhollyDocumented(t *testing.T) {
 			t.Errorf("%s lacks an id, a summary, a description or its one tag", path)
 		}
 		want := []string{"422", "500", "503"}
+		if !isOpen(operation) {
+			want = append(want, "401", "403", "429")
+		}
 		if strings.Contains(path, "{") {
 			want = append(want, "404")
 		}
@@ -337,16 +431,33 @@ func TestEveryOperationIsWhollyDocumented(t *testing.T) {
 			}
 		}
 	})
-	if count != 10 {
-		t.Errorf("walked %d operations, want 10", count)
+	if count != 16 {
+		t.Errorf("walked %d operations, want 16", count)
 	}
+}
+
+// requestOf returns a target and a body that an operation takes.
+func requestOf(path string, operation *huma.Operation) (target, body string) {
+	id := "bitcoin"
+	if strings.HasPrefix(path, "/v1/models") {
+		id = "7"
+	}
+	target = strings.NewReplacer("{symbol}", "BTCUSDT", "{id}", id).Replace(path)
+	for _, p := range operation.Parameters {
+		if p.In == "query" && p.Required {
+			target += "?" + p.Name + "=BTCUSDT"
+		}
+	}
+	return target, map[string]string{
+		"train-model": `{"symbol":"BTCUSDT"}`, "promote-model": `{"reason":"it was better"}`,
+	}[operation.OperationID]
 }
 
 // Each operation, called every way it can end.
 func TestEveryOperationEndsInDocumentedProblems(t *testing.T) {
 	secret := "pq: password authentication failed for user postgres at 10.1.2.3"
-	everyOperation(func(path string, _ *huma.Operation) {
-		target := strings.NewReplacer("{symbol}", "BTCUSDT", "{id}", "bitcoin").Replace(path)
+	everyOperation(func(path string, operation *huma.Operation) {
+		target, body := requestOf(path, operation)
 		for _, test := range []struct {
 			name   string
 			change func(*fakeService)
@@ -364,7 +475,7 @@ func TestEveryOperationEndsInDocumentedProblems(t *testing.T) {
 			if path == "/healthcheck" && test.name != "panic" {
 				want = 503 // whatever the database's trouble is
 			}
-			got := decode[problem](t, s.get(t, target), want)
+			got := decode[problem](t, s.ask(t, operation.Method, target, body, "Authorization", basic(adminName, adminPassword)), want)
 			if strings.Contains(got.Detail, "pq:") || got.RequestID == "" {
 				t.Errorf("%s, %s: %+v leaks or lacks a request id", path, test.name, got)
 			}

@@ -35,8 +35,10 @@ type forecastAnswer struct {
 	Bands            []forecastBand     `json:"bands" doc:"Narrowest first."`
 	ProbabilityUp    float64            `json:"probability_up" minimum:"0" maximum:"1" doc:"Of a close above the newest price (last)."`
 	AboveOpen        float64            `json:"probability_above_open" minimum:"0" maximum:"1" doc:"Of a close above the candle's open."`
+	Analytic         float64            `json:"probability_analytic" minimum:"0" maximum:"1" doc:"The same by the normal distribution over the width of what is left of the candle, which probability_above_open starts from and has to beat."`
+	Decision         forecastDecision   `json:"decision"`
 	Baselines        []forecastBaseline `json:"baselines" doc:"Forecasts that need no model: it is worth as much as it beats them by."`
-	Model            forecastModel      `json:"model"`
+	Model            ForecastModel      `json:"model"`
 	CompanionMissing bool               `json:"companion_missing" doc:"Whether the other pair's newest candles were not there, which makes the widths a little worse."`
 	Disclaimer       string             `json:"disclaimer" const:"Information, not financial advice."`
 }
@@ -54,7 +56,20 @@ type forecastBaseline struct {
 	ProbabilityUp float64        `json:"probability_up" minimum:"0" maximum:"1" doc:"Of a close above the newest price (last): a half, as no baseline has a view of the direction."`
 }
 
-type forecastModel struct {
+type forecastDecision struct {
+	Action       string        `json:"action" enum:"buy,sell,hold" doc:"What the forecast would have one do until the candle closes: hold unless expected_gain is above 0. Not financial advice."`
+	ExpectedGain float64       `json:"expected_gain" doc:"What the better of buying and selling at last, and undoing it at the close, is expected to earn after costs, as a share of the price."`
+	Costs        decisionCosts `json:"costs"`
+}
+
+type decisionCosts struct {
+	Fee    float64 `json:"fee" doc:"Of one trade, paid at its beginning and at its end, as a share of the price." example:"0.001"`
+	Spread float64 `json:"spread" doc:"Between the best bid and the best ask, crossed once there and back, as a share of the price." example:"0.0001"`
+}
+
+// ForecastModel is what a forecast says of its model. It is exported for Huma, which
+// passes over the fields of an embedded type that is not.
+type ForecastModel struct {
 	ID        int64           `json:"id"`
 	TrainedAt time.Time       `json:"trained_at"`
 	Window    timeRange       `json:"window" doc:"Open times of the candles learnt from."`
@@ -65,13 +80,35 @@ type forecastModel struct {
 }
 
 type forecastMetrics struct {
-	Fold       timeRange         `json:"fold" doc:"Open times of the candles forecast."`
-	Rows       int               `json:"rows" doc:"Candles forecast."`
-	PointSkill float64           `json:"point_skill" doc:"1 − MSE/MSE₀ of log returns against the forecast that the price stays; above 0 is better, 0 where no price moved."`
-	HitRate    float64           `json:"hit_rate" doc:"Share of candles whose direction was right, no move counting as down."`
-	Brier      float64           `json:"brier" doc:"Brier score of probability_up; 0.25 is a coin."`
-	Widths     widthMetrics      `json:"widths"`
-	Baselines  []baselineMetrics `json:"baselines" doc:"The baselines on the same candles."`
+	Fold timeRange `json:"fold" doc:"Open times of the candles forecast."`
+	MetricScores
+	Quarters []MetricScores  `json:"quarters" doc:"Of forecasts within the candle, by the quarter of its time that had begun; without rows where no finer candles are stored."`
+	Trading  tradingEarnings `json:"trading"`
+}
+
+// MetricScores measures forecasts of candles against what happened; those of a fold
+// are at the open, one a candle. It is exported for Huma, which passes over the fields
+// of an embedded type that is not.
+type MetricScores struct {
+	Rows           int               `json:"rows" doc:"Forecasts measured. Without any, all that follows is 0."`
+	PointSkill     float64           `json:"point_skill" doc:"1 − MSE/MSE₀ of log returns against the forecast that the price stays; above 0 is better, 0 where no price moved."`
+	PointSkillLow  float64           `json:"point_skill_low" doc:"The skill lies from here to point_skill_high with a confidence of 95 %, by a bootstrap over days. Where 0 lies between, nothing is known of it."`
+	PointSkillHigh float64           `json:"point_skill_high"`
+	HitRate        float64           `json:"hit_rate" doc:"Share of closes on the more probable side of the open, no move counting as below."`
+	Brier          float64           `json:"brier" doc:"Brier score of probability_above_open; 0.25 is a coin."`
+	BrierAnalytic  float64           `json:"brier_analytic" doc:"Brier score of probability_analytic."`
+	Widths         widthMetrics      `json:"widths"`
+	Baselines      []baselineMetrics `json:"baselines" doc:"The baselines on the same candles."`
+}
+
+type tradingEarnings struct {
+	Buys             int     `json:"buys" doc:"Candles, by what the forecast at the open would have had one do."`
+	Sells            int     `json:"sells"`
+	Holds            int     `json:"holds"`
+	Earned           float64 `json:"earned" doc:"What those decisions would have earned after costs, as a share of what one began with."`
+	Drawdown         float64 `json:"drawdown" doc:"Their largest fall from a peak before, in [0, 1]."`
+	EarnedByHolding  float64 `json:"earned_by_holding" doc:"What holding the coin would have earned."`
+	HoldingsDrawdown float64 `json:"holdings_drawdown" doc:"The largest fall of the held coin."`
 }
 
 type baselineMetrics struct {
@@ -80,9 +117,11 @@ type baselineMetrics struct {
 }
 
 type widthMetrics struct {
-	PinballLoss float64 `json:"pinball_loss" doc:"Mean over the quantiles 5, 10, 25, 50, 75, 90 and 95 %, in basis points of the price; less is better."`
+	PinballLoss float64 `json:"pinball_loss" doc:"Mean over the quantiles 2.5, 5, 10, 25, 50, 75, 90, 95 and 97.5 %, in basis points of the price; less is better."`
+	Coverage50  float64 `json:"coverage_50" doc:"Share of closes within the 50 % band."`
 	Coverage80  float64 `json:"coverage_80" doc:"Share of closes within the 80 % band."`
 	Coverage90  float64 `json:"coverage_90" doc:"Share of closes within the 90 % band."`
+	Coverage95  float64 `json:"coverage_95" doc:"Share of closes within the 95 % band."`
 	Width80     float64 `json:"width_80" doc:"Mean width of the 80 % band, in basis points of the price."`
 	Width90     float64 `json:"width_90" doc:"Mean width of the 90 % band, in basis points of the price."`
 }
@@ -98,7 +137,7 @@ func registerForecast(api huma.API, h History, f Forecaster, clock func() time.T
 	register(api, huma.Operation{
 		OperationID: "get-forecast", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/forecast", Tags: []string{"forecast"}, Security: open,
 		Summary:     "Get forecast",
-		Description: "Where the open candle of a symbol may close: a point, bands and the probability of a close above the newest price, beside what simple baselines say, and how well the model did on candles that it had not seen. Information, not financial advice.",
+		Description: "Where the open candle of a symbol may close: a point, bands, the probability of a close above the newest price and above the open, and what they would have one do, beside what simple baselines say, and how well the model did on candles that it had not seen. Information, not financial advice.",
 		Errors:      []int{http.StatusNotFound},
 	}, func(ctx context.Context, input *forecastInput) (*struct{ Body forecastAnswer }, error) {
 		series, err := seriesOf(input.Symbol, input.Interval)
@@ -132,7 +171,8 @@ func forecastOf(f forecast.Forecast, now time.Time) forecastAnswer {
 		Symbol: f.Symbol, Interval: intervalName(f.Interval),
 		AsOf: f.AsOf.UTC(), AgeSeconds: int64(age / time.Second), Stale: age > f.Interval.Length(), OpenTime: f.OpenTime.UTC(), CloseTime: f.CloseTime.UTC(),
 		Last: f.Last, Open: f.Open, Elapsed: f.Elapsed, Point: f.Point, ExpectedChangeBP: (f.Point - f.Last) / f.Last * 1e4,
-		Bands: bandsOf(f.Bands), ProbabilityUp: f.ProbabilityUp, AboveOpen: f.ProbabilityAboveOpen, Baselines: []forecastBaseline{},
+		Bands: bandsOf(f.Bands), ProbabilityUp: f.ProbabilityUp, AboveOpen: f.ProbabilityAboveOpen,
+		Analytic: f.ProbabilityAnalytic, Decision: decisionOf(f.Decision), Baselines: []forecastBaseline{},
 		Model: modelOf(f.Model), CompanionMissing: f.CompanionMissing, Disclaimer: disclaimer,
 	}
 	for _, b := range f.Baselines {
@@ -151,19 +191,33 @@ func bandsOf(bands []forecast.Band) []forecastBand {
 	return answer
 }
 
-func modelOf(m forecast.Model) forecastModel {
-	answer := forecastModel{
+func decisionOf(d forecast.Decision) forecastDecision {
+	return forecastDecision{Action: string(d.Action), ExpectedGain: d.ExpectedGain, Costs: decisionCosts(d.Costs)}
+}
+
+func modelOf(m forecast.Model) ForecastModel {
+	answer := ForecastModel{
 		ID: m.ID, TrainedAt: m.TrainedAt.UTC(), Window: timeRangeOf(m.Window), Rows: m.Rows, Skipped: m.Skipped,
 		Features: append([]string{}, m.Features...),
 		Metrics: forecastMetrics{
-			Fold: timeRangeOf(m.Metrics.Fold), Rows: m.Metrics.Rows,
-			PointSkill: m.Metrics.PointSkill, HitRate: m.Metrics.HitRate, Brier: m.Metrics.Brier,
-			Widths: widthMetrics(m.Metrics.WidthMetrics), Baselines: []baselineMetrics{},
+			Fold: timeRangeOf(m.Metrics.Fold), MetricScores: metricScoresOf(m.Metrics.Scores),
+			Quarters: []MetricScores{}, Trading: tradingEarnings(m.Metrics.Trading),
 		},
 	}
-	for _, b := range m.Metrics.Baselines {
-		answer.Metrics.Baselines = append(answer.Metrics.Baselines,
-			baselineMetrics{Name: b.Name, Widths: widthMetrics(b.WidthMetrics)})
+	for _, q := range m.Metrics.Quarters {
+		answer.Metrics.Quarters = append(answer.Metrics.Quarters, metricScoresOf(q))
+	}
+	return answer
+}
+
+func metricScoresOf(s forecast.Scores) MetricScores {
+	answer := MetricScores{
+		Rows: s.Rows, PointSkill: s.PointSkill, PointSkillLow: s.PointSkillLow, PointSkillHigh: s.PointSkillHigh,
+		HitRate: s.HitRate, Brier: s.Brier, BrierAnalytic: s.BrierAnalytic,
+		Widths: widthMetrics(s.WidthMetrics), Baselines: []baselineMetrics{},
+	}
+	for _, b := range s.Baselines {
+		answer.Baselines = append(answer.Baselines, baselineMetrics{Name: b.Name, Widths: widthMetrics(b.WidthMetrics)})
 	}
 	return answer
 }

@@ -13,24 +13,41 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
+// someModel is a model with a value in every field.
+func someModel(at time.Time) forecast.Model {
+	widths := forecast.WidthMetrics{PinballLoss: 6.5, Coverage50: 0.49, Coverage80: 0.81, Coverage90: 0.905, Coverage95: 0.951, Width80: 60, Width90: 85}
+	month := market.TimeRange{Start: at.AddDate(0, -1, 0), End: at}
+	scores := forecast.Scores{
+		Rows: 2880, PointSkill: -0.0004, PointSkillLow: -0.0011, PointSkillHigh: 0.0003, HitRate: 0.521, Brier: 0.2478, BrierAnalytic: 0.2493,
+		WidthMetrics: widths, Baselines: []forecast.BaselineMetrics{{Name: "HAR", WidthMetrics: widths}},
+	}
+	quarter := scores
+	quarter.Rows = 5760
+	return forecast.Model{
+		ID: 7, Series: btc15m, TrainedAt: at, Window: month, Rows: 87_000, Skipped: 12, DataHash: "00ff", Features: []string{"return 1", "hour"},
+		Settings: `{"trees":100}`,
+		Metrics: forecast.Metrics{
+			Fold: month, Scores: scores, Quarters: []forecast.Scores{quarter, quarter, quarter, {}},
+			Trading: forecast.Trading{Buys: 3, Sells: 4, Holds: 2873, Earned: -0.002, Drawdown: 0.011, EarnedByHolding: 0.07, HoldingsDrawdown: 0.15},
+		},
+		Importance: []forecast.Importance{{Feature: "hour", PinballLoss: 0.12}, {Feature: "return 1", PinballLoss: -0.001}},
+		Verdict:    forecast.Verdict{Promoted: true, Reason: "its pinball loss is below that of every baseline"},
+		InUseSince: market.Some(at.Add(time.Minute)), Bytes: 3_141_592,
+	}
+}
+
 // forecastAsOf is a forecast with a value in every field.
 func forecastAsOf(asOf time.Time) forecast.Forecast {
 	prediction := forecast.Prediction{
 		Point: 50_025, ProbabilityUp: 0.52,
 		Bands: []forecast.Band{{Level: 0.8, Low: 49_800, High: 50_200}, {Level: 0.9, Low: 49_700, High: 50_300}},
 	}
-	widths := forecast.WidthMetrics{PinballLoss: 6.5, Coverage80: 0.81, Coverage90: 0.905, Width80: 60, Width90: 85}
-	month := market.TimeRange{Start: asOf.AddDate(0, -1, 0), End: asOf}
 	return forecast.Forecast{
-		AsOf: asOf, OpenTime: asOf, CloseTime: asOf.Add(15 * time.Minute), Last: 50_000, Open: 49_990, Elapsed: 0.25, Prediction: prediction, ProbabilityAboveOpen: 0.53,
+		AsOf: asOf, OpenTime: asOf, CloseTime: asOf.Add(15 * time.Minute), Last: 50_000, Open: 49_990, Elapsed: 0.25,
+		Prediction: prediction, ProbabilityAboveOpen: 0.53, ProbabilityAnalytic: 0.51,
+		Decision:  forecast.Decision{Action: forecast.Hold, ExpectedGain: -0.0016, Costs: forecast.Costs{Fee: 0.001, Spread: 0.0001}},
 		Baselines: []forecast.Baseline{{Name: "price stays", Prediction: prediction}, {Name: "HAR", Prediction: prediction}},
-		Model: forecast.Model{
-			ID: 7, TrainedAt: asOf, Window: month, Rows: 87_000, Skipped: 12, DataHash: "00ff", Features: []string{"return 1", "hour"},
-			Metrics: forecast.Metrics{
-				Fold: month, Rows: 2880, PointSkill: -0.0004, HitRate: 0.521, Brier: 0.2478, WidthMetrics: widths,
-				Baselines: []forecast.BaselineMetrics{{Name: "HAR", WidthMetrics: widths}},
-			},
-		},
+		Model:     someModel(asOf),
 	}
 }
 
@@ -51,6 +68,13 @@ func TestForecast(t *testing.T) {
 		if m := got.Model; m.ID != 7 || m.Rows != 87_000 || m.Skipped != 12 || len(m.Features) != 2 || m.Metrics.PointSkill != -0.0004 ||
 			m.Metrics.Widths.Coverage90 != 0.905 || len(m.Metrics.Baselines) != 1 || m.Metrics.Baselines[0].Widths.PinballLoss != 6.5 {
 			t.Errorf("the model is %+v", m)
+		}
+		if m := got.Model.Metrics; len(m.Quarters) != 4 || m.Quarters[1].Rows != 5760 || m.PointSkillLow != -0.0011 || m.PointSkillHigh != 0.0003 ||
+			m.BrierAnalytic != 0.2493 || m.Trading.Holds != 2873 || m.Trading.HoldingsDrawdown != 0.15 {
+			t.Errorf("the metrics are %+v", m)
+		}
+		if got.Analytic != 0.51 || got.Decision != (forecastDecision{"hold", -0.0016, decisionCosts{0.001, 0.0001}}) {
+			t.Errorf("the analytic probability is %v, the decision %+v", got.Analytic, got.Decision)
 		}
 		if got.CompanionMissing {
 			t.Error("the other pair is said to be missing")

@@ -23,9 +23,17 @@ const maxMessage = 64 << 10
 // nothing more.
 const controlTimeout = time.Second
 
+// Bounds of messages that are malformed, at which a connection ends: what such a
+// server would say next cannot be trusted, and a new connection is followed by a
+// repair.
+const (
+	malformedInARow    = 3
+	malformedPerMinute = 10
+)
+
 // streamConnection is a live.Connection. A message that is malformed, or of a
-// series that was not asked for, ends it: what such a server would say next
-// cannot be trusted, and a new connection is followed by a repair.
+// series that was not asked for, is told of and skipped, up to a bound: one such
+// message must not cost all the other series their connection.
 type streamConnection struct {
 	socket      *websocket.Conn
 	host        string
@@ -34,6 +42,7 @@ type streamConnection struct {
 	log         *slog.Logger
 	message     bytes.Buffer // the reader's, used again for each
 	skipped     int          // messages that are no klines; the reader's
+	malformed   malformed    // the reader's
 	closeOnce   sync.Once
 }
 
@@ -75,14 +84,37 @@ func (c *streamConnection) Next(ctx context.Context) (live.Event, error) {
 		event, known, err := decodeMessage(c.message.Bytes(), c.asked, time.Now().UTC())
 		switch {
 		case err != nil:
-			return live.Event{}, market.Errorf(market.Unavailable, "%s sent a message that is malformed: %v", c.host, err)
+			if c.malformed.tooMany(time.Now()) {
+				return live.Event{}, market.Errorf(market.Unavailable, "%s sent too many messages that are malformed: %v", c.host, err)
+			}
+			c.log.Warn("skipped a message that is malformed", slog.String("host", c.host), slog.Any("error", err))
+			return live.Event{Malformed: true}, nil
 		case known:
+			c.malformed.inARow = 0
 			return event, nil
 		}
+		c.malformed.inARow = 0
 		c.skipped++
 		c.log.Debug("skipped a message that is no kline", slog.String("host", c.host),
 			slog.String("message", quote(c.message.String())), slog.Int("skipped", c.skipped))
 	}
+}
+
+// malformed counts messages that are malformed.
+type malformed struct {
+	inARow   int
+	inMinute int
+	minute   time.Time // began with the first of them
+}
+
+// tooMany takes note of another one and reports whether a bound is reached.
+func (m *malformed) tooMany(now time.Time) bool {
+	if now.Sub(m.minute) >= time.Minute {
+		m.minute, m.inMinute = now, 0
+	}
+	m.inARow++
+	m.inMinute++
+	return m.inARow >= malformedInARow || m.inMinute >= malformedPerMinute
 }
 
 // read fills c.message with the next one.

@@ -196,12 +196,6 @@ func TestConnectionEnds(t *testing.T) {
 		{"a reserved kind of frame", StreamConfig{}, func(_ *testing.T, server *websocket.Conn) {
 			server.NetConn().Write([]byte{0x83, 0})
 		}, 0, "bad opcode 3"},
-		{"a malformed message", StreamConfig{}, func(t *testing.T, server *websocket.Conn) {
-			sendText(t, server, openKline[:100])
-		}, 0, "127.0.0.1 sent a message that is malformed: found"},
-		{"another series", StreamConfig{}, func(t *testing.T, server *websocket.Conn) {
-			sendText(t, server, strings.NewReplacer("BTC", "ETH", "btc", "eth").Replace(openKline))
-		}, 0, `it is of "ETHUSDT" "15m", which was not asked for`},
 		{"pings that nobody can answer", StreamConfig{}, func(_ *testing.T, server *websocket.Conn) {
 			server.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second))
 			<-time.After(2 * controlTimeout) // in which the pong finds no reader
@@ -221,6 +215,64 @@ func TestConnectionEnds(t *testing.T) {
 				if passed := time.Since(began); passed != test.after {
 					t.Errorf("after %s, want %s", passed, test.after)
 				}
+			})
+		})
+	}
+}
+
+// TestMalformedMessagesAreSkippedUpToABound wants one bad message to cost nothing
+// else, and a server that sends them all the time to be left.
+func TestMalformedMessagesAreSkippedUpToABound(t *testing.T) {
+	bad, other := openKline[:100], strings.NewReplacer("BTC", "ETH", "btc", "eth").Replace(openKline)
+	const unknown = `{"e":"news"}`
+	for _, test := range []struct {
+		name     string
+		messages []string // one every pause
+		pause    time.Duration
+		want     string // of each event m or k, and ! at the end of the connection
+		says     string
+	}{
+		{"one", []string{openKline, bad, openKline}, time.Second, "kmk", ""},
+		{"three in a row", []string{openKline, bad, bad, bad, openKline}, time.Second, "kmm!", "127.0.0.1 sent too many messages that are malformed: found"},
+		{"three in an hour", []string{bad, bad, bad}, 20 * time.Minute, "mm!", "too many"},
+		{"of another series", []string{other, other, other}, time.Second, "mm!", `it is of "ETHUSDT" "15m", which was not asked for`},
+		{"with others between", []string{bad, bad, openKline, bad, bad, unknown, bad, bad, openKline}, time.Second, "mmkmmmmk", ""},
+		{"ten in a minute", strings.Split(strings.Repeat(bad+"\n"+openKline+"\n", 11), "\n")[:22], time.Second, "mkmkmkmkmkmkmkmkmk!", "too many"},
+		{"nine in each minute", strings.Split(strings.Repeat(bad+"\n"+openKline+"\n", 20), "\n")[:40], 3400 * time.Millisecond, strings.Repeat("mk", 20), ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				connection := dialPipe(t, StreamConfig{SilentAfter: time.Hour}, func(server *websocket.Conn) {
+					go untilGone(server)
+					for _, message := range test.messages {
+						if server.WriteMessage(websocket.TextMessage, []byte(message)) != nil {
+							return
+						}
+						<-time.After(test.pause)
+					}
+				})
+				got := ""
+				for len(got) < len(test.want) {
+					event, err := connection.Next(t.Context())
+					switch {
+					case err != nil:
+						if market.ErrorCode(err) != market.Unavailable || test.says == "" || !strings.Contains(err.Error(), test.says) {
+							t.Errorf("it ends: %v", err)
+						}
+						got += "!"
+					case event.Malformed && event == (live.Event{Malformed: true}):
+						got += "m"
+					case event.Kline.Series == btc15m:
+						got += "k"
+					}
+					if err != nil {
+						break
+					}
+				}
+				if got != test.want {
+					t.Errorf("events are %s, want %s", got, test.want)
+				}
+				connection.Close()
 			})
 		})
 	}

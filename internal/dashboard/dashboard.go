@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
@@ -43,11 +44,27 @@ type Forecaster interface {
 	Forecast(ctx context.Context, series market.Series, at time.Time) (forecast.Forecast, error)
 }
 
+// Record reads stored forecasts and what became of them.
+type Record interface {
+	// Record measures the forecasts of the candles that open in the range.
+	Record(ctx context.Context, series market.Series, r market.TimeRange) (forecast.Record, error)
+	// RecentForecasts returns the newest forecasts, newest first, at most limit.
+	RecentForecasts(ctx context.Context, series market.Series, limit int) ([]forecast.RecordRow, error)
+}
+
+// Models reads what is on record of trained models.
+type Models interface {
+	// Models returns the models of a series, the newest first.
+	Models(ctx context.Context, series market.Series) ([]forecast.Model, error)
+}
+
 // Dependencies is what the pages ask.
 type Dependencies struct {
 	History    History
 	Coins      Coins
 	Forecaster Forecaster
+	Record     Record           // nil where the service keeps none
+	Models     Models           // nil where the service keeps none
 	Live       bool             // whether the API's stream follows the market
 	Now        func() time.Time // the clock that ages are told by
 	Log        *slog.Logger     // takes what a visitor must not see
@@ -77,17 +94,20 @@ func register(mux *http.ServeMux, dependencies Dependencies, files fs.FS) error 
 		return err
 	}
 	d := &dashboard{Dependencies: dependencies, chartLibrary: static.has(chartLibrary)}
-	d.market, err = parsePage("market.html", static)
-	if err != nil {
-		return err
-	}
-	d.failure, err = parsePage("failure.html", static)
-	if err != nil {
-		return err
+	for name, page := range map[string]**template.Template{
+		"market.html": &d.market, "record.html": &d.record, "models.html": &d.models, "failure.html": &d.failure,
+	} {
+		if *page, err = parsePage(name, static); err != nil {
+			return err
+		}
 	}
 	static.register(mux)
 	mux.HandleFunc("GET /{$}", d.withHoldings(d.serveHome))
-	mux.HandleFunc("GET /{symbol}/{interval}", d.withHoldings(d.serveMarket))
+	mux.HandleFunc("GET /{symbol}/{interval}", serveSeries(d, marketSection, d.market, d.marketPage))
+	mux.HandleFunc("GET /record/{symbol}", d.withHoldings(serveSymbol(recordSection)))
+	mux.HandleFunc("GET /record/{symbol}/{interval}", serveSeries(d, recordSection, d.record, d.recordPage))
+	mux.HandleFunc("GET /models/{symbol}", d.withHoldings(serveSymbol(modelsSection)))
+	mux.HandleFunc("GET /models/{symbol}/{interval}", serveSeries(d, modelsSection, d.models, d.modelsPage))
 	return nil
 }
 
@@ -97,6 +117,8 @@ const chartLibrary = "vendor/echarts.min.js"
 type dashboard struct {
 	Dependencies
 	market       *template.Template
+	record       *template.Template
+	models       *template.Template
 	failure      *template.Template
 	chartLibrary bool
 }
@@ -104,7 +126,7 @@ type dashboard struct {
 func parsePage(name string, static assets) (*template.Template, error) {
 	page, err := template.New("layout.html").
 		Funcs(template.FuncMap{"asset": static.url}).
-		ParseFS(templateFiles, "templates/layout.html", "templates/"+name)
+		ParseFS(templateFiles, "templates/layout.html", "templates/facts.html", "templates/"+name)
 	if err != nil {
 		return nil, fmt.Errorf("parsing the page %s: %w", name, err)
 	}
@@ -147,21 +169,39 @@ func (d *dashboard) serveHome(w http.ResponseWriter, r *http.Request, h holdings
 	http.Redirect(w, r, pagePath(home(h.stored)), http.StatusFound)
 }
 
-func (d *dashboard) serveMarket(w http.ResponseWriter, r *http.Request, h holdings) {
-	series, err := seriesOf(r)
-	if err == nil && pagePath(series) != r.URL.Path {
-		http.Redirect(w, r, pagePath(series), http.StatusMovedPermanently)
-		return
+// serveSymbol sends the visitor to the page of the interval most of them come for.
+func serveSymbol(within section) func(w http.ResponseWriter, r *http.Request, h holdings) {
+	return func(w http.ResponseWriter, r *http.Request, h holdings) {
+		series := home(h.stored)
+		// What is no symbol has no page of its interval either, which says why.
+		series.Symbol = market.Symbol(r.PathValue("symbol"))
+		target := url.URL{Path: within.path(nearest(h.stored, series)), RawQuery: r.URL.RawQuery}
+		http.Redirect(w, r, target.String(), http.StatusFound)
 	}
-	var page *marketPage
-	if err == nil {
-		page, err = d.marketPage(r, requestID(w), h, series)
-	}
-	if err != nil {
-		d.fail(w, r, h, err)
-		return
-	}
-	d.render(w, r, http.StatusOK, d.market, page)
+}
+
+// serveSeries answers with the page that is made of the series in the address.
+func serveSeries[P any](
+	d *dashboard, within section, page *template.Template,
+	compose func(r *http.Request, requestID string, h holdings, series market.Series) (P, error),
+) http.HandlerFunc {
+	return d.withHoldings(func(w http.ResponseWriter, r *http.Request, h holdings) {
+		series, err := seriesOf(r)
+		if err == nil && within.path(series) != r.URL.Path {
+			target := url.URL{Path: within.path(series), RawQuery: r.URL.RawQuery}
+			http.Redirect(w, r, target.String(), http.StatusMovedPermanently)
+			return
+		}
+		var content P
+		if err == nil {
+			content, err = compose(r, requestID(w), h, series)
+		}
+		if err != nil {
+			d.fail(w, r, h, err)
+			return
+		}
+		d.render(w, r, http.StatusOK, page, content)
+	})
 }
 
 // seriesOf returns the series that a request's path names.
@@ -211,7 +251,7 @@ func (d *dashboard) fail(w http.ResponseWriter, r *http.Request, h holdings, err
 			page.Message = "The candles could not be read in time. " + page.Message
 		}
 	}
-	page.layout = newLayout(page.Heading, h, market.Series{})
+	page.layout = newLayout(page.Heading, h, marketSection, market.Series{})
 	d.render(w, r, status, d.failure, page)
 }
 

@@ -115,14 +115,20 @@ func TestMarketPageReadsWithoutScripts(t *testing.T) {
 		"Trained 2025-07-01 06:30 UTC", "Learnt from 2023-01-09 to 2025-06-30", "Rows 86,779, and 2,028 that could not be learnt from",
 		"At first the newest 2.5 days are in view; “All” shows 30 days.",
 		"Candles as delivered by the exchange.",
-		"measured on 2025-06-01 to 2025-06-30",
-		"Point skill against “price stays” +0.06 %", "Hit rate of the direction 52.1 %",
-		"Forest 3.412 80.3 % 41.2 90.4 % 57.9",
-		"HAR 3.450 79.8 % 41.9 89.9 % 58.8",
+		"The candle closes above its open with a probability of 51.4 % ; the normal distribution alone says 50.7 % .",
+		"Decision: hold . The better of buying and selling now, and undoing it at the close, is expected to earn −0.198 % after a fee of 0.100 % for each of two trades and a spread of 0.010 %",
+		"Point and direction on 2025-06-01 to 2025-06-30",
+		"At the open 2,880 +0.06 % +0.02 % to +0.11 % 52.1 % 0.2479 0.2500",
+		"First quarter 11,520 +0.03 %",
+		"Second quarter 11,519 −0.01 % −0.04 % to +0.02 %: no skill is shown 72.1 %",
+		"Quarters of the candle that are not listed could not be measured",
+		"Forest 3.412 49.7 % 80.3 % 41.2 90.4 % 57.9 95.2 %",
+		"HAR 3.450 49.7 % 79.8 % 41.9 89.9 % 58.8 95.2 %",
+		"Its decisions at the open (3 to buy, 2 to sell, 2,875 to hold) would have earned −0.31 % after costs, with a drawdown of 0.42 %; holding the coin +2.41 %, with one of 8.71 %.",
 		"Information, not financial advice.",
 	)
 	page := readable(response.Body.String())
-	for _, untrue := range []string{"Stale", "incomplete", "without the other pair"} {
+	for _, untrue := range []string{"Stale", "incomplete", "without the other pair", "Third quarter", "Last quarter"} {
 		if strings.Contains(page, untrue) {
 			t.Errorf("a fresh page of whole candles says %q", untrue)
 		}
@@ -391,6 +397,8 @@ func TestForeignTextIsEscaped(t *testing.T) {
 		"failure": get(newHandler(t, dependencies), "/DOGEUSDT/15m"),
 		"coin":    get(newHandler(t, named), "/BTCUSDT/15m"),
 		"error":   get(newHandler(t, unnamed), "/BTCUSDT/15m"),
+		"record":  get(newHandler(t, hostileRecord()), "/record/BTCUSDT/15m"),
+		"models":  get(newHandler(t, hostileRecord()), "/models/BTCUSDT/15m"),
 		"address": get(newHandler(t, dependencies), "/%3Cscript%3Ealert(1)%3C%2Fscript%3E/15m"),
 	} {
 		t.Run(name, func(t *testing.T) {

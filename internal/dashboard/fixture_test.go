@@ -148,19 +148,38 @@ func forecastAfter(series market.Series, last market.Candle) forecast.Forecast {
 			ID: 1, Series: series, TrainedAt: time.Date(2025, time.July, 1, 6, 30, 0, 0, time.UTC),
 			Window: market.TimeRange{Start: time.Date(2023, time.January, 9, 0, 0, 0, 0, time.UTC), End: midnight},
 			Rows:   86_779, Skipped: 2_028,
-			Metrics: forecast.Metrics{
-				Fold: market.TimeRange{Start: midnight.AddDate(0, -1, 0), End: midnight},
-				Rows: 2880, PointSkill: 0.0006, HitRate: 0.521, Brier: 0.2489,
-				WidthMetrics: forecast.WidthMetrics{PinballLoss: 3.412,
-					Coverage80: 0.803, Width80: 41.2, Coverage90: 0.904, Width90: 57.9},
-				Baselines: []forecast.BaselineMetrics{
-					{Name: "EWMA", WidthMetrics: forecast.WidthMetrics{PinballLoss: 3.602,
-						Coverage80: 0.815, Width80: 45.0, Coverage90: 0.9, Width90: 61.3}},
-					{Name: "HAR", WidthMetrics: forecast.WidthMetrics{PinballLoss: 3.45,
-						Coverage80: 0.798, Width80: 41.9, Coverage90: 0.899, Width90: 58.8}},
-				},
-			},
+			Metrics: metricsOfJune(),
 		},
+		ProbabilityAboveOpen: 0.514, ProbabilityAnalytic: 0.507,
+		Decision: forecast.Decision{Action: forecast.Hold, ExpectedGain: -0.00198, Costs: forecast.UsualCosts},
+	}
+}
+
+// metricsOfJune has a point skill at the open, none in the second quarter, and no
+// measure of the last two quarters.
+func metricsOfJune() forecast.Metrics {
+	widths := func(loss, coverage80, width80, coverage90, width90 float64) forecast.WidthMetrics {
+		return forecast.WidthMetrics{PinballLoss: loss, Coverage50: 0.497, Coverage80: coverage80, Width80: width80,
+			Coverage90: coverage90, Width90: width90, Coverage95: 0.952}
+	}
+	scores := func(rows int, skill, low, high, hits, brier, analytic, share float64) forecast.Scores {
+		return forecast.Scores{
+			Rows: rows, PointSkill: skill, PointSkillLow: low, PointSkillHigh: high, HitRate: hits, Brier: brier, BrierAnalytic: analytic,
+			WidthMetrics: widths(3.412*share, 0.803, 41.2*share, 0.904, 57.9*share),
+			Baselines: []forecast.BaselineMetrics{
+				{Name: "EWMA", WidthMetrics: widths(3.602*share, 0.815, 45*share, 0.9, 61.3*share)},
+				{Name: "HAR", WidthMetrics: widths(3.45*share, 0.798, 41.9*share, 0.899, 58.8*share)},
+			},
+		}
+	}
+	return forecast.Metrics{
+		Fold:   market.TimeRange{Start: midnight.AddDate(0, -1, 0), End: midnight},
+		Scores: scores(2880, 0.0006, 0.0002, 0.0011, 0.521, 0.2479, 0.25, 1),
+		Quarters: []forecast.Scores{
+			scores(11_520, 0.0003, 0.0001, 0.0005, 0.635, 0.2134, 0.2141, 0.93),
+			scores(11_519, -0.0001, -0.0004, 0.0002, 0.721, 0.1712, 0.1725, 0.77), {}, {},
+		},
+		Trading: forecast.Trading{Buys: 3, Sells: 2, Holds: 2875, Earned: -0.0031, Drawdown: 0.0042, EarnedByHolding: 0.0241, HoldingsDrawdown: 0.0871},
 	}
 }
 
@@ -177,7 +196,7 @@ func builtFiles(t testing.TB) fs.FS {
 	t.Helper()
 	built := make(fstest.MapFS)
 	for _, name := range []string{
-		chartLibrary, "market.js", "chart.js", "forecast.js", "grid.js", "stream.js", "words.js", "style.css", "icon.svg",
+		chartLibrary, "market.js", "record.js", "chart.js", "forecast.js", "grid.js", "stream.js", "theme.js", "words.js", "style.css", "icon.svg",
 	} {
 		content, err := fs.ReadFile(staticFiles, "static/"+name)
 		if err != nil && name != chartLibrary {

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
@@ -13,13 +14,16 @@ type forecastFacts struct {
 	ClosesAtTime   string
 	ModelID        int64
 	AboveOpen      string   // probability of a close above the candle's open
+	Analytic       string   // the same by the normal distribution
+	Decision       string   // buy, sell or hold
+	ExpectedGain   string   // of the better of buying and selling, after costs
+	Costs          string   // that the decision reckons with
 	Lacking        string   // what was not known; empty where all was
 	Legend         string   // how the chart draws it
 	Levels         []string // of the bands, narrowest first
 	Rows           []predictionFacts
 	Model          []fact
-	Measured       string // the month the measures are of; empty where there are none
-	Measures       []measureFacts
+	Metrics        metricsFacts
 }
 
 type predictionFacts struct {
@@ -27,12 +31,13 @@ type predictionFacts struct {
 	Bands                              []string // one for each level, as every prediction has
 }
 
-type measureFacts struct{ Name, PinballLoss, Coverage80, Width80, Coverage90, Width90 string }
-
 func newForecastFacts(f forecast.Forecast, decimals int) *forecastFacts {
 	facts := &forecastFacts{AsOf: formatInstant(f.AsOf), ClosesAt: formatInstant(f.CloseTime), ModelID: f.Model.ID}
 	facts.AsOfTime, facts.ClosesAtTime = f.AsOf.UTC().Format(time.RFC3339Nano), f.CloseTime.UTC().Format(time.RFC3339Nano)
-	facts.AboveOpen = formatShare(f.ProbabilityAboveOpen, 1)
+	facts.AboveOpen, facts.Analytic = formatShare(f.ProbabilityAboveOpen, 1), formatShare(f.ProbabilityAnalytic, 1)
+	facts.Decision = string(f.Decision.Action)
+	facts.ExpectedGain = formatGain(f.Decision.ExpectedGain)
+	facts.Costs = formatCosts(f.Decision.Costs)
 	if f.CompanionMissing {
 		facts.Lacking = "without the other pair’s newest candle, which makes the bands a little worse"
 	}
@@ -71,27 +76,15 @@ func (facts *forecastFacts) describeModel(m forecast.Model) {
 		newFact("Learnt from", formatRange(m.Window)),
 		rows,
 	}
-	if m.Metrics.Rows == 0 {
-		return
-	}
-	measured := m.Metrics
-	facts.Measured = formatRange(measured.Fold)
-	facts.Model = append(facts.Model,
-		newFact("Point skill against “price stays”", formatSigned(100*measured.PointSkill, 2)+noBreak+"%"),
-		newFact("Hit rate of the direction", formatShare(measured.HitRate, 1)),
-		newFact("Brier score (a coin: 0.25)", formatNumber(measured.Brier, 4)),
-	)
-	row := func(name string, w forecast.WidthMetrics) {
-		facts.Measures = append(facts.Measures, measureFacts{
-			Name: name, PinballLoss: formatNumber(w.PinballLoss, 3),
-			Coverage80: formatShare(w.Coverage80, 1), Width80: formatNumber(w.Width80, 1),
-			Coverage90: formatShare(w.Coverage90, 1), Width90: formatNumber(w.Width90, 1),
-		})
-	}
-	row("Forest", measured.WidthMetrics)
-	for _, b := range measured.Baselines {
-		row(b.Name, b.WidthMetrics)
-	}
+	facts.Metrics = newMetricsFacts(m.Metrics, m.Interval)
+}
+
+// formatGain writes a share of the price in percent, to a basis point's tenth.
+func formatGain(gain float64) string { return formatSigned(100*gain, 3) + noBreak + "%" }
+
+// formatCosts says what a decision reckons with.
+func formatCosts(c forecast.Costs) string {
+	return fmt.Sprintf("a fee of %s for each of two trades and a spread of %s", formatShare(c.Fee, 3), formatShare(c.Spread, 3))
 }
 
 // basisPoints returns the relative change from one price to another in basis

@@ -145,7 +145,8 @@ func (f *feed) forecast(asOf time.Time, point float64, model int) {
 	openTime := market.Minute15.Floor(asOf)
 	data := object{
 		"symbol": "BTCUSDT", "interval": "15m", "as_of": asOf, "open_time": openTime, "close_time": openTime.Add(15 * time.Minute),
-		"last": 109_300.0, "probability_above_open": 0.875, "baselines": []object{prediction(cmp.Or(f.baseline, "HAR"), 109_300)}, "model": object{"id": model}, "companion_missing": true,
+		"last": 109_300.0, "probability_above_open": 0.875, "probability_analytic": 0.8125,
+		"decision": object{"action": "buy", "expected_gain": 0.00123, "costs": object{"fee": 0.00075, "spread": 0.0002}}, "baselines": []object{prediction(cmp.Or(f.baseline, "HAR"), 109_300)}, "model": object{"id": model}, "companion_missing": true,
 	}
 	maps.Copy(data, prediction("Forest", point))
 	f.publish("forecast", data)
@@ -229,6 +230,8 @@ func TestBrowserLive(t *testing.T) {
 			"Forest 109,310.00 +0.9 109,210.00 to 109,410.00 109,160.00 to 109,460.00 62.5 %"`)
 		page.poll(`[...document.querySelectorAll("#forecast-section tbody tr")].map((row) => row.cells[1].innerText).join(" ") === "109,310.00 109,300.00"`)
 		page.poll(`document.querySelector("[data-forecast=above-open]").innerText.replaceAll("\u00a0", " ") === "87.5 %"`)
+		page.poll(`["analytic", "decision", "gain", "costs"].map((name) => document.querySelector("[data-forecast=" + name + "]").textContent).join("|")
+			.replaceAll("\u00a0", " ") === "81.3 %|buy|+0.123 %|a fee of 0.075 % for each of two trades and a spread of 0.020 %"`)
 		page.poll(`document.querySelector("#forecast-section caption").innerText.replaceAll("\u00a0", " ")
 			.startsWith("Where the open candle closes, at 2025-07-01 00:15 UTC, with what was known at 2025-07-01 00:07:35 UTC, without the other pair’s")`)
 		if page.number(`document.querySelectorAll("[data-forecast=newer-model]:not([hidden])").length`) > 0 {

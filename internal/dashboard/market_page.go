@@ -124,7 +124,7 @@ func (d *dashboard) marketPage(
 	view := view{series: series, extent: extent, window: window, candles: candles, slots: slots,
 		decimals: decimals(candles), now: d.Now()}
 	page := &marketPage{
-		layout:       newLayout(series.String(), h, series),
+		layout:       newLayout(series.String(), h, marketSection, series),
 		Series:       series,
 		Heading:      view.heading(),
 		ChartLibrary: d.chartLibrary,

@@ -13,6 +13,9 @@ type layout struct {
 	Simulated bool // the prices are made up
 	Symbols   []link
 	Intervals []link
+	Sections  []link // what else there is of the series; empty where the page is of none
+
+	RecordPath, ModelsPath string // likewise
 }
 
 type link struct {
@@ -20,8 +23,21 @@ type link struct {
 	Current    bool
 }
 
-// newLayout links to what is stored; current is zero off the market pages.
-func newLayout(title string, h holdings, current market.Series) layout {
+// section is one of the pages that there are of a series.
+type section struct {
+	name string
+	path func(market.Series) string
+}
+
+var (
+	marketSection = section{"Market", pagePath}
+	recordSection = section{"Record", recordPath}
+	modelsSection = section{"Models", modelsPath}
+)
+
+// newLayout links to what is stored, within the section; current is zero off the
+// pages of a series.
+func newLayout(title string, h holdings, within section, current market.Series) layout {
 	l := layout{Title: title, Simulated: h.origin == history.Simulated}
 	stored := h.stored
 	for _, symbol := range stored.Symbols() {
@@ -30,11 +46,17 @@ func newLayout(title string, h holdings, current market.Series) layout {
 			target = current
 		}
 		target.Symbol = symbol
-		l.Symbols = append(l.Symbols, link{string(symbol), pagePath(nearest(stored, target)), symbol == current.Symbol})
+		l.Symbols = append(l.Symbols, link{string(symbol), within.path(nearest(stored, target)), symbol == current.Symbol})
 	}
 	for _, interval := range stored.Intervals(current.Symbol) {
 		target := market.Series{Symbol: current.Symbol, Interval: interval}
-		l.Intervals = append(l.Intervals, link{string(interval), pagePath(target), interval == current.Interval})
+		l.Intervals = append(l.Intervals, link{string(interval), within.path(target), interval == current.Interval})
+	}
+	if current.Interval != "" {
+		l.RecordPath, l.ModelsPath = recordPath(current), modelsPath(current)
+		for _, s := range []section{marketSection, recordSection, modelsSection} {
+			l.Sections = append(l.Sections, link{s.name, s.path(current), s.name == within.name})
+		}
 	}
 	return l
 }

@@ -17,11 +17,16 @@ type Forecast struct {
 	Open      float64 // of the candle; before it has traded, Last stands in for it
 	Elapsed   float64 // share of the candle's time that had passed at AsOf, in [0, 1)
 	Prediction
-	// ProbabilityAboveOpen is that of a close above Open, in [0, 1], from the same
-	// distribution as ProbabilityUp. The two are equal where Last is Open.
+	// ProbabilityAboveOpen is that of a close above Open, in [0, 1]. It equals
+	// ProbabilityUp where Last is Open.
 	ProbabilityAboveOpen float64
-	Baselines            []Baseline
-	Model                Model
+	// ProbabilityAnalytic is the same probability by the normal distribution over
+	// the width of what is left of the candle, which ProbabilityAboveOpen starts
+	// from and has to beat.
+	ProbabilityAnalytic float64
+	Decision            Decision
+	Baselines           []Baseline
+	Model               Model
 	// CompanionMissing says that the other pair's newest candles were not there,
 	// which makes the widths a little worse.
 	CompanionMissing bool
@@ -58,16 +63,52 @@ type Model struct {
 	Skipped   int              // candles of the window that could not be learnt from
 	DataHash  string           // SHA-256 of those rows and of how they are learnt from, hexadecimal
 	Features  []string
+	Settings  string  // what else decided how it was learnt, as JSON
 	Metrics   Metrics // on the newest month, by a model that had not seen it
+	// Importance is that of every feature, the most important first; empty where no
+	// month could be measured.
+	Importance []Importance
+	Verdict    Verdict
+	// InUseSince is when it was put to use last; absent where another one makes the
+	// forecasts now.
+	InUseSince market.Optional[time.Time]
+	Bytes      int64 // of its file; 0 where that was pruned, and only the record kept
 }
 
 // Metrics measures forecasts against what happened.
 type Metrics struct {
-	Fold       market.TimeRange `json:"fold"` // open times of the candles forecast
-	Rows       int              `json:"rows"`
-	PointSkill float64          `json:"point_skill"` // 1 − MSE/MSE₀ of log returns against "price stays"; above 0 is better, 0 where no price moved
-	HitRate    float64          `json:"hit_rate"`    // share of candles whose direction was right, no move counting as down, in [0, 1]
-	Brier      float64          `json:"brier"`       // of ProbabilityUp; 0.25 is a coin
+	Fold     market.TimeRange `json:"fold"` // open times of the candles forecast
+	Scores                    // of the forecasts at the open, one a candle
+	Quarters []Scores         `json:"quarters"` // of those within it, by the quarter of its time that had begun; without rows where nothing finer is stored
+	Trading  Trading          `json:"trading"`  // by the forecasts at the open
+}
+
+// Trading is what decisions would have earned after costs, a candle at a time, and
+// what holding the coin would have earned. Earnings and drawdowns are shares of what
+// one began with; a drawdown is the largest fall from a peak before, in [0, 1]. To
+// sell is to owe the coin until the close.
+type Trading struct {
+	Buys             int     `json:"buys"`
+	Sells            int     `json:"sells"`
+	Holds            int     `json:"holds"`
+	Earned           float64 `json:"earned"`
+	Drawdown         float64 `json:"drawdown"`
+	EarnedByHolding  float64 `json:"earned_by_holding"`
+	HoldingsDrawdown float64 `json:"holdings_drawdown"`
+}
+
+// Scores measures forecasts of candles against what happened.
+type Scores struct {
+	Rows       int     `json:"rows"`        // forecasts measured
+	PointSkill float64 `json:"point_skill"` // 1 − MSE/MSE₀ of log returns against "price stays"; above 0 is better, 0 where no price moved
+	// PointSkillLow and PointSkillHigh hold the skill with a confidence of 95 %: a
+	// bootstrap over blocks of a day (Künsch 1989). Only where both lie on the same
+	// side of 0 is there anything to say of it.
+	PointSkillLow  float64 `json:"point_skill_low"`
+	PointSkillHigh float64 `json:"point_skill_high"`
+	HitRate        float64 `json:"hit_rate"`       // share of closes on the more probable side of the open, no move counting as below, in [0, 1]
+	Brier          float64 `json:"brier"`          // of ProbabilityAboveOpen; 0.25 is a coin
+	BrierAnalytic  float64 `json:"brier_analytic"` // of ProbabilityAnalytic
 	WidthMetrics
 	Baselines []BaselineMetrics `json:"baselines"`
 }
@@ -79,11 +120,14 @@ type BaselineMetrics struct {
 }
 
 // WidthMetrics measures predicted distributions. Losses and widths are means,
-// in basis points of the price.
+// in basis points of the price; a coverage is the share of closes within the band
+// of that level.
 type WidthMetrics struct {
-	PinballLoss float64 `json:"pinball_loss"` // mean over the quantiles 5, 10, 25, 50, 75, 90 and 95 %
-	Coverage80  float64 `json:"coverage_80"`  // share of closes within the 80 % band
+	PinballLoss float64 `json:"pinball_loss"` // mean over the quantiles 2.5, 5, 10, 25, 50, 75, 90, 95 and 97.5 %
+	Coverage50  float64 `json:"coverage_50"`
+	Coverage80  float64 `json:"coverage_80"`
 	Coverage90  float64 `json:"coverage_90"`
+	Coverage95  float64 `json:"coverage_95"`
 	Width80     float64 `json:"width_80"`
 	Width90     float64 `json:"width_90"`
 }

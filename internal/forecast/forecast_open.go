@@ -13,6 +13,10 @@ import (
 // hundred milliseconds later.
 const lookPeriod = time.Second
 
+// longestLook is how long the stores may take for a look: who waits for it forecasts
+// nothing else meanwhile.
+const longestLook = 5 * time.Second
+
 // companionLooks is how often the stores are looked into while the companion's
 // newest candle is all that is missing. The forecast does without it from the
 // first look on, and for the rest of the candle after the last.
@@ -24,8 +28,8 @@ const companionLooks = 10
 // answers from memory from then on. It returns an Invalid error where the state
 // makes no sense, and otherwise a NotFound or Unavailable one where there is no
 // forecast: the instant is not within the candle, there is no such model, or the
-// candles before it are not all stored; it looks for those again, at most once a
-// second.
+// candles before it are not all stored or not read within five seconds; it looks for
+// those again, at most once a second.
 func (f *Forecaster) ForecastOpen(ctx context.Context, state OpenCandle) (Forecast, error) {
 	if err := state.check(); err != nil {
 		return Forecast{}, err
@@ -37,17 +41,17 @@ func (f *Forecaster) ForecastOpen(ctx context.Context, state OpenCandle) (Foreca
 	if found.err != nil {
 		return Forecast{}, found.err
 	}
-	return found.opening.forecast(state.At, state.Candle.Open, state.Candle.Close), nil
+	return found.opening.forecast(state.At, progressOf(state.Interval, state.Candle, state.At))
 }
 
 // openSeries is the memory of one series' open candle.
 type openSeries struct {
-	newest atomic.Pointer[look]
+	newest atomic.Pointer[storesLook]
 	turn   chan struct{} // holds a token while the stores are looked into
 }
 
-// look is what the stores said of the candle that opens at open.
-type look struct {
+// storesLook is what the stores said of the candle that opens at open.
+type storesLook struct {
 	open    time.Time
 	at      time.Time // by the exchange's clock
 	opening *opening  // nil where there is an error
@@ -56,7 +60,7 @@ type look struct {
 }
 
 // stands reports whether a look need not be repeated for that state.
-func (l *look) stands(state OpenCandle) bool {
+func (l *storesLook) stands(state OpenCandle) bool {
 	switch {
 	case l == nil || !l.open.Equal(state.Candle.OpenTime):
 		return false
@@ -69,7 +73,7 @@ func (l *look) stands(state OpenCandle) bool {
 
 // look returns the newest look at a candle, or takes one, alone for its series.
 // What went wrong with that is part of it; the error is that of ctx.
-func (f *Forecaster) look(ctx context.Context, state OpenCandle) (*look, error) {
+func (f *Forecaster) look(ctx context.Context, state OpenCandle) (*storesLook, error) {
 	s := f.openSeries(state.Series)
 	if l := s.newest.Load(); l.stands(state) {
 		return l, nil
@@ -84,10 +88,16 @@ func (f *Forecaster) look(ctx context.Context, state OpenCandle) (*look, error) 
 	if before.stands(state) {
 		return before, nil
 	}
-	l := &look{open: state.Candle.OpenTime.UTC(), at: state.At}
-	l.opening, l.err = f.opening(ctx, state.Series, l.open, market.Unavailable)
+	l := &storesLook{open: state.Candle.OpenTime.UTC(), at: state.At}
+	patience, cancel := context.WithTimeout(ctx, longestLook)
+	defer cancel()
+	l.opening, l.err = f.opening(patience, state.Series, l.open, market.Unavailable)
 	if err := ctx.Err(); err != nil {
 		return nil, err // which is this caller's affair, not the next one's
+	}
+	if l.err != nil && patience.Err() != nil {
+		l.err = market.Errorf(market.Unavailable,
+			"the stores did not say within %s what was known of %s when the candle opened", longestLook, state.Series)
 	}
 	if before != nil && before.open.Equal(l.open) && before.err == nil {
 		l.alone = before.alone

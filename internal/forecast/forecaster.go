@@ -20,24 +20,12 @@ type CandleReader interface {
 	LatestCandle(ctx context.Context, series market.Series) (market.Candle, error)
 }
 
-// ModelStore keeps trained models.
-type ModelStore interface {
-	// SaveModel stores a model and returns it with its ID, which it keeps where a
-	// model of the same series and data hash is replaced.
-	SaveModel(ctx context.Context, m Model, content []byte) (Model, error)
-	// NewestModel returns the model of a series that has learnt the newest
-	// candles, the one saved last where several have, or a NotFound error. Unless
-	// the instant is zero, it has learnt none that closed after it.
-	NewestModel(ctx context.Context, series market.Series, learntBy time.Time) (Model, error)
-	// ModelContent returns what was stored under an ID.
-	ModelContent(ctx context.Context, id int64) ([]byte, error)
-}
-
 // Forecaster trains, evaluates and forecasts on stored candles. It is safe for
 // concurrent use.
 type Forecaster struct {
 	candles CandleReader
 	models  ModelStore
+	costs   Costs
 
 	mutex  sync.Mutex
 	loaded map[market.Series]loadedModel // what was asked for last
@@ -49,13 +37,18 @@ type loadedModel struct {
 	model *model
 }
 
-// NewForecaster returns a forecaster on those stores.
+// NewForecaster returns a forecaster on those stores, whose decisions reckon with
+// UsualCosts. models may be nil for one that only evaluates.
 func NewForecaster(candles CandleReader, models ModelStore) *Forecaster {
 	return &Forecaster{
-		candles: candles, models: models,
+		candles: candles, models: models, costs: UsualCosts,
 		loaded: map[market.Series]loadedModel{}, open: map[market.Series]*openSeries{},
 	}
 }
+
+// ReckonWith makes decisions reckon with those costs. It is called before the
+// forecaster is used.
+func (f *Forecaster) ReckonWith(costs Costs) { f.costs = costs }
 
 // companion is the pair whose last candles are features of another's: they move
 // together, and either may be the first to.
@@ -92,7 +85,7 @@ func (f *Forecaster) Forecast(ctx context.Context, series market.Series, at time
 	if err != nil {
 		return Forecast{}, err
 	}
-	return o.forecast(open, o.last, o.last), nil
+	return o.forecast(open, untraded(o.last))
 }
 
 // opening reads what is known of the candle that opens at an instant, and of
@@ -101,7 +94,7 @@ func (f *Forecaster) Forecast(ctx context.Context, series market.Series, at time
 func (f *Forecaster) opening(
 	ctx context.Context, series market.Series, open time.Time, missing market.Code,
 ) (*opening, error) {
-	record, err := f.models.NewestModel(ctx, series, open)
+	record, err := f.models.CurrentModel(ctx, series, open)
 	if err != nil {
 		return nil, err
 	}
@@ -119,9 +112,7 @@ func (f *Forecaster) opening(
 			"the candle of %s that opens at %s cannot be forecast: it takes the %d candles before it, the last of them closed just then",
 			series, open.Format(time.RFC3339), window)
 	}
-	row := make([]float64, len(featureNames))
-	features(row, own, known, other, open)
-	return newOpening(record, m, row, open, own.close[known-1])
+	return newOpening(record, m, own, known, other, open, f.costs), nil
 }
 
 // tracks reads the candles of a series and of its companion.
@@ -145,86 +136,42 @@ func (f *Forecaster) samples(ctx context.Context, series market.Series, r market
 	if err != nil {
 		return nil, err
 	}
+	if err := f.lookInside(ctx, own, series, r); err != nil {
+		return nil, err
+	}
 	return newSamples(own, other, r), nil
 }
 
-// load returns the model of a record, from memory where it was used before.
-func (f *Forecaster) load(ctx context.Context, record Model) (*model, error) {
-	f.mutex.Lock()
-	known := f.loaded[record.Series]
-	f.mutex.Unlock()
-	if known.id == record.ID {
-		return known.model, nil
-	}
-	content, err := f.models.ModelContent(ctx, record.ID)
-	if err != nil {
-		return nil, err
-	}
-	m, err := decodeModel(content)
-	if err != nil {
-		return nil, fmt.Errorf("load model %d: %w", record.ID, err)
-	}
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
-	f.loaded[record.Series] = loadedModel{record.ID, m}
-	return m, nil
-}
+// chunkOfInside is how much of the past is looked into at once: candles of a minute
+// fill the memory otherwise.
+const chunkOfInside = 60 * 24 * time.Hour
 
-// Train learns from every closed candle of the series that opens in the range,
-// measures the same training on the newest month where it can do without, and
-// stores the model. Nothing is trained where the newest model has learnt from the very
-// same rows: that one is returned. progress may be nil.
-func (f *Forecaster) Train(
-	ctx context.Context, series market.Series, r market.TimeRange, progress func(done, total int),
-) (trained Model, known bool, err error) {
-	s, err := f.samples(ctx, series, r)
-	if err != nil {
-		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
+// lookInside notes what happened inside the candles of a track that open in the
+// range, by whatever finer candles are stored, the finest that are complete.
+func (f *Forecaster) lookInside(ctx context.Context, t *track, series market.Series, r market.TimeRange) error {
+	if len(t.opens) == 0 {
+		return nil
 	}
-	if err := enough(s); err != nil {
-		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
+	first, end := t.opens[0], series.Interval.Next(t.opens[len(t.opens)-1])
+	if first.Before(r.Start) {
+		first = r.Start
 	}
-	hash := s.hash()
-	end := series.Interval.Next(s.opens[s.len()-1])
-	newest, err := f.models.NewestModel(ctx, series, end)
-	switch {
-	case err == nil && newest.DataHash == hash:
-		// One that cannot be read is trained anew.
-		if _, err := f.load(ctx, newest); err == nil {
-			return newest, true, nil
+	for _, finer := range insideIntervals(series.Interval) {
+		for start := series.Interval.Floor(first); start.Before(end); {
+			next := series.Interval.Floor(start.Add(chunkOfInside))
+			if !next.After(start) {
+				next = series.Interval.Next(start)
+			}
+			parts, err := f.candles.Candles(ctx,
+				market.Series{Symbol: series.Symbol, Interval: finer}, market.TimeRange{Start: start, End: next}, math.MaxInt32)
+			if err != nil {
+				return err
+			}
+			t.lookInside(finer, parts)
+			start = next
 		}
-	case err != nil && market.ErrorCode(err) != market.NotFound:
-		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
 	}
-	fold := market.TimeRange{Start: end.AddDate(0, -1, 0), End: end}
-	var metrics Metrics
-	if past := s.before(fold.Start); enough(past) == nil {
-		m, err := fit(ctx, past, step(progress, 0, 2))
-		if err != nil {
-			return Model{}, false, fmt.Errorf("train %s: %w", series, err)
-		}
-		measured, err := m.measure(s.since(fold.Start))
-		if err != nil {
-			return Model{}, false, fmt.Errorf("train %s: %w", series, err)
-		}
-		metrics = measured.metrics(fold)
-	}
-	m, err := fit(ctx, s, step(progress, 1, 2))
-	if err != nil {
-		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
-	}
-	content, err := m.encode()
-	if err != nil {
-		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
-	}
-	trained, err = f.models.SaveModel(ctx, Model{
-		Series: series, Window: market.TimeRange{Start: s.opens[0], End: end}, Rows: s.len(), Skipped: s.skipped,
-		DataHash: hash, Features: modelFeatures(), Metrics: metrics,
-	}, content)
-	if err != nil {
-		return Model{}, false, fmt.Errorf("train %s: %w", series, err)
-	}
-	return trained, false, nil
+	return nil
 }
 
 // Evaluate forecasts every candle of the series that opens in the range, walking
@@ -238,7 +185,7 @@ func (f *Forecaster) Evaluate(
 	if err != nil {
 		return Metrics{}, fmt.Errorf("evaluate %s: %w", series, err)
 	}
-	metrics, err := walkForward(ctx, s, r, month)
+	metrics, err := walkForward(ctx, s, r, f.costs, month)
 	if err != nil {
 		return Metrics{}, fmt.Errorf("evaluate %s: %w", series, err)
 	}

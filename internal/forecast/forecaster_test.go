@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"slices"
 	"testing"
 	"time"
 
@@ -134,19 +133,13 @@ func TestLiveAndTrainingAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	opening := make([]float64, len(openingNames))
 	for _, k := range []int{12000 - window, 12500, s.len() - 1} {
-		live, err := f.Forecast(t.Context(), btc, s.opens[k].Add(7*time.Minute))
+		live, err := f.Forecast(t.Context(), btc, s.open(k).Add(7*time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
-		row := make([]float64, len(featureNames))
-		s.row(row, k)
-		for b, name := range baselineNames {
-			want := f.loaded[btc].model.baseline(name, row, btc.Interval, s.opens[k]).at(s.last[k])
-			if got := live.Baselines[b].Prediction; !slices.Equal(got.Bands, want.Bands) {
-				t.Errorf("sample %d: %s is %v live and %v in training", k, name, got.Bands, want.Bands)
-			}
-		}
+		agree(t, f.loaded[btc].model, s.look(opening, k), s.rows[k].progress, live)
 	}
 }
 

@@ -19,8 +19,8 @@ var harRegressors = []string{
 	"hour_sine", "hour_cosine",
 }
 
-// har is a heterogeneous autoregressive model (Corsi 2009) of the size of the
-// next return, log-linear and fitted as a Poisson regression, with a profile of
+// har is a heterogeneous autoregressive model (Corsi 2009) of the size of a
+// candle's return, log-linear and fitted as a Poisson regression, with a profile of
 // the time of day on top. Its width is the expected absolute log return.
 type har struct {
 	Coefficients []float64 // the intercept, then one for each regressor
@@ -30,18 +30,21 @@ type har struct {
 var harColumns = func() []int {
 	columns := make([]int, len(harRegressors))
 	for k, name := range harRegressors {
-		columns[k] = slices.Index(featureNames, name)
+		columns[k] = slices.Index(openingNames, name)
 	}
 	return columns
 }()
 
 var (
-	ownVolatility4         = slices.Index(featureNames, "volatility_4")
-	ownVolatility96        = slices.Index(featureNames, "volatility_96")
-	companionVolatility4   = slices.Index(featureNames, "companion_volatility_4")
-	companionVolatility96  = slices.Index(featureNames, "companion_volatility_96")
-	ewmaVolatilityPosition = slices.Index(featureNames, "volatility_ewma")
+	ownVolatility4         = slices.Index(openingNames, "volatility_4")
+	ownVolatility96        = slices.Index(openingNames, "volatility_96")
+	companionVolatility4   = slices.Index(openingNames, "companion_volatility_4")
+	companionVolatility96  = slices.Index(openingNames, "companion_volatility_96")
+	ewmaVolatilityPosition = slices.Index(openingNames, "volatility_ewma")
 )
+
+// largestEta bounds logarithms of sizes while a fit has not settled.
+const largestEta = 1
 
 // regressors fills x with what the regression sees of a row: where the
 // companion is not known, the pair's own volatility stands in.
@@ -61,16 +64,15 @@ func regressors(x, row []float64) {
 	}
 }
 
-// width is the expected absolute log return of the candle that opens at the
-// instant.
-func (h *har) width(row []float64, interval market.Interval, instant time.Time) float64 {
-	x := make([]float64, len(harRegressors)+1)
-	regressors(x, row)
+// width is the expected absolute log return of a candle, as of its open.
+func (h *har) width(l look) float64 {
+	var x [32]float64
+	regressors(x[:], l.opening)
 	eta := 0.0
-	for k, value := range x {
-		eta += h.Coefficients[k] * value
+	for k, coefficient := range h.Coefficients {
+		eta += coefficient * x[k]
 	}
-	return clamp(math.Exp(eta)*h.Profile[slot(interval, instant, len(h.Profile))], quietest, 1)
+	return clamp(math.Exp(eta)*h.Profile[slot(l.interval, l.open, len(h.Profile))], quietest, 1)
 }
 
 func clamp(value, low, high float64) float64 { return min(max(value, low), high) }
@@ -83,59 +85,66 @@ func slot(interval market.Interval, instant time.Time, count int) int {
 	return int(instant.Sub(market.Day1.Floor(instant))/interval.Length()) % count
 }
 
-// fitHAR fits the regression by iteratively reweighted least squares, then the
-// profile to what it leaves by time of day, then both once more.
-func fitHAR(s *samples) (*har, error) {
-	profile := make([]float64, slots(s.interval))
-	for k := range profile {
-		profile[k] = 1
+// fitHAR fits the regression to the samples at the open by iteratively reweighted
+// least squares, then the profile to what it leaves by time of day, then both once
+// more.
+func fitHAR(openings *samples) (*har, error) {
+	interval := openings.candles.interval
+	d := design{width: len(harRegressors) + 1}
+	d.x = make([]float64, openings.len()*d.width)
+	row := make([]float64, len(openingNames))
+	of := make([]int, openings.len()) // slots of the day
+	for k := range openings.rows {
+		openings.opening(row, k)
+		regressors(d.row(k), row)
+		d.y = append(d.y, math.Abs(openings.rest(k)))
+		of[k] = slot(interval, openings.open(k), slots(interval))
 	}
-	h := &har{Profile: profile}
-	design := newDesign(s)
+	h := &har{Profile: make([]float64, slots(interval))}
+	for k := range h.Profile {
+		h.Profile[k] = 1
+	}
+	d.factor = make([]float64, openings.len())
+	start := make([]float64, d.width)
+	start[0] = math.Log(max(d.mean(), quietest))
 	for range 2 {
-		coefficients, err := design.poisson(h.Profile)
+		for k := range d.factor {
+			d.factor[k] = h.Profile[of[k]]
+		}
+		coefficients, err := d.poisson(start)
 		if err != nil {
 			return nil, err
 		}
 		h.Coefficients = coefficients
-		h.Profile = design.profile(coefficients, len(profile))
+		h.Profile = d.profile(coefficients, of, len(h.Profile))
 	}
 	return h, nil
 }
 
-// design is a regression's input: rows of x, the absolute returns y, and the
-// slot of the day of each.
+// design is a Poisson regression's input: rows of x, the sizes y that they are to
+// explain, and a known factor of each.
 type design struct {
-	x     []float64 // row-major
-	width int
-	y     []float64
-	slots []int
+	x      []float64 // row-major
+	width  int
+	y      []float64
+	factor []float64
 }
 
-func newDesign(s *samples) *design {
-	d := &design{width: len(harRegressors) + 1}
-	row := make([]float64, len(s.columns))
-	d.x = make([]float64, s.len()*d.width)
-	for k, open := range s.opens {
-		s.row(row, k)
-		regressors(d.x[k*d.width:(k+1)*d.width], row)
-		d.y = append(d.y, math.Abs(s.returns[k]))
-		d.slots = append(d.slots, slot(s.interval, open, slots(s.interval)))
-	}
-	return d
-}
+func (d *design) row(k int) []float64 { return d.x[k*d.width : (k+1)*d.width] }
+
+func (d *design) mean() float64 { return sum(d.y) / float64(len(d.y)) }
 
 func (d *design) eta(k int, coefficients []float64) float64 {
 	eta := 0.0
-	for j, value := range d.x[k*d.width : (k+1)*d.width] {
+	for j, value := range d.row(k) {
 		eta += coefficients[j] * value
 	}
 	return eta
 }
 
 // poisson maximises the Poisson quasi-likelihood of y with a log link and the
-// logarithm of the profile as offset.
-func (d *design) poisson(profile []float64) ([]float64, error) {
+// logarithm of the factor as offset, beginning at the given coefficients.
+func (d *design) poisson(start []float64) ([]float64, error) {
 	const (
 		steps     = 25
 		tolerance = 1e-6 // of a coefficient; real candles take six steps
@@ -143,12 +152,11 @@ func (d *design) poisson(profile []float64) ([]float64, error) {
 	)
 	n := d.width
 	rows := float64(len(d.y))
-	mean := sum(d.y) / float64(len(d.y))
+	mean := d.mean()
 	if !(mean > 0) {
 		return nil, market.Errorf(market.Unavailable, "the candles never moved: there is no volatility to learn")
 	}
-	coefficients := make([]float64, n)
-	coefficients[0] = math.Log(mean)
+	coefficients := slices.Clone(start)
 	normal := mat.NewSymDense(n, nil)
 	gradient := mat.NewVecDense(n, nil)
 	for step := 1; ; step++ {
@@ -156,9 +164,9 @@ func (d *design) poisson(profile []float64) ([]float64, error) {
 		gradient.Zero()
 		a, g := normal.RawSymmetric(), gradient.RawVector()
 		for k, y := range d.y {
-			x := d.x[k*n : (k+1)*n]
+			x := d.row(k)
 			// Weights and residuals are in units of the mean, for the ridge's sake.
-			mu := math.Exp(clamp(d.eta(k, coefficients), -20, 0)) * profile[d.slots[k]] / mean
+			mu := math.Exp(clamp(d.eta(k, coefficients), -20, largestEta)) * d.factor[k] / mean
 			residual := y/mean - mu
 			for i, xi := range x {
 				g.Data[i] += xi * residual
@@ -171,7 +179,7 @@ func (d *design) poisson(profile []float64) ([]float64, error) {
 		}
 		for i := range n {
 			a.Data[i*a.Stride+i] += ridge * rows
-			if i > 0 { // the intercept is not drawn towards 0
+			if i > 0 { // the first is not drawn towards 0
 				g.Data[i] -= ridge * rows * coefficients[i]
 			}
 		}
@@ -200,13 +208,13 @@ func (d *design) poisson(profile []float64) ([]float64, error) {
 
 // profile is the mean size of a return by slot of the day relative to what the
 // regression expects, drawn towards 1 where a slot has few rows.
-func (d *design) profile(coefficients []float64, count int) []float64 {
+func (d *design) profile(coefficients []float64, slots []int, count int) []float64 {
 	const prior = 20 // rows
-	mean := sum(d.y) / float64(len(d.y))
+	mean := d.mean()
 	actual, expected := make([]float64, count), make([]float64, count)
 	for k, y := range d.y {
-		actual[d.slots[k]] += y
-		expected[d.slots[k]] += math.Exp(clamp(d.eta(k, coefficients), -20, 0))
+		actual[slots[k]] += y
+		expected[slots[k]] += math.Exp(clamp(d.eta(k, coefficients), -20, largestEta))
 	}
 	for k := range actual {
 		actual[k] = (actual[k] + prior*mean) / (expected[k] + prior*mean)

@@ -2,7 +2,6 @@ package forecast
 
 import (
 	"context"
-	"math"
 	"slices"
 	"time"
 
@@ -12,79 +11,108 @@ import (
 
 // quantileLevels are the probabilities that every prediction is made and
 // measured at.
-var quantileLevels = []float64{0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95}
+var quantileLevels = []float64{0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975}
 
-// bandLevels are the bands shown: each lies between two quantileLevels.
-var bandLevels = []float64{0.8, 0.9}
+// bandLevels are the bands shown, measuredLevels those measured: each lies between
+// two quantileLevels.
+var (
+	bandLevels     = []float64{0.8, 0.9}
+	measuredLevels = []float64{0.5, 0.8, 0.9, 0.95}
+)
 
 // largestScore clips the target: trees on heavy tails peel outliers off one by
-// one. The unit is the HAR width, a mean absolute return, of which 6 standard
-// deviations are about 8.
+// one. The unit is a mean absolute return, of which 6 standard deviations are
+// about 8.
 const largestScore = 8
 
-// recentDays is how far back the baselines' residuals and the forest's
-// calibration reach.
+// recentDays is how far back the baselines' residuals, the forest's calibration
+// and the point's recent skill reach.
 const recentDays = 90
 
-// forestSettings are those of every training; the seed makes it reproducible.
-var forestSettings = forest.DefaultSettings()
+// largestPointShare is how much of the forest's mean goes into the point at the
+// most: the signal is weak, and half of what a forest makes of it is noise.
+const largestPointShare = 0.5
 
-// fewestSamples is what a training needs at the least, besides the newest
+// The forests' settings, of every training; the seed makes it reproducible. What
+// decides the direction is so weak that it takes larger leaves.
+var (
+	returnSettings    = forest.DefaultSettings()
+	directionSettings = func() forest.Settings {
+		s := forest.DefaultSettings()
+		s.MinLeafRows = 300
+		return s
+	}()
+)
+
+// fewestCandles is what a training needs at the least, besides the newest
 // recentDays.
-const fewestSamples = 2000
-
-// pointShare is how much of the forest's mean goes into the point: the signal is
-// weak, and half of what a forest makes of it is noise. On the real candles of
-// 2022 to 2025 the whole mean was worse than no forecast in some half-years, the
-// half in none by more than 0.1 % of the squared error.
-const pointShare = 0.5
+const fewestCandles = 2000
 
 // recipe is what makes a model of rows, beside the code that fits: Revision is
 // raised when a change of that code changes what comes out.
 type recipe struct {
-	Revision      int
-	Features      []string
-	HARRegressors []string
-	Quantiles     []float64
-	LargestScore  float64
-	RecentDays    int
-	PointShare    float64
-	Forest        forest.Settings
+	Revision          int             `json:"revision"`
+	HARRegressors     []string        `json:"har_regressors"`
+	Quantiles         []float64       `json:"quantiles"`
+	LargestScore      float64         `json:"largest_score"`
+	RecentDays        int             `json:"recent_days"`
+	LargestPointShare float64         `json:"largest_point_share"`
+	Return            forest.Settings `json:"return_forest"`
+	Direction         forest.Settings `json:"direction_forest"`
+	Features          []string        `json:"-"` // which a model's record holds besides
 }
 
 func newRecipe() recipe {
 	return recipe{
-		Revision: 1, Features: modelFeatures(), HARRegressors: harRegressors, Quantiles: quantileLevels,
-		LargestScore: largestScore, RecentDays: recentDays, PointShare: pointShare, Forest: forestSettings,
+		Revision: 2, HARRegressors: harRegressors, Quantiles: quantileLevels,
+		LargestScore: largestScore, RecentDays: recentDays, LargestPointShare: largestPointShare,
+		Return: returnSettings, Direction: directionSettings, Features: featureNames,
 	}
 }
 
 // recentStart is where the newest recentDays of the samples begin.
-func recentStart(s *samples) time.Time { return s.opens[s.len()-1].AddDate(0, 0, -recentDays) }
+func recentStart(s *samples) time.Time { return s.open(s.len()-1).AddDate(0, 0, -recentDays) }
 
 // FewestCandles is how many candles of an interval a training takes at the
 // least, if none is missing.
 func FewestCandles(interval market.Interval) int {
-	return window + fewestSamples + int(recentDays*24*time.Hour/interval.Length())
+	return window + fewestCandles + int(recentDays*24*time.Hour/interval.Length())
 }
 
 // enough returns an Unavailable error for samples too few to train on.
 func enough(s *samples) error {
-	if s.len() > 0 && s.before(recentStart(s)).len() >= fewestSamples {
+	if s.len() > 0 && s.before(recentStart(s)).openings().len() >= fewestCandles {
 		return nil
 	}
 	return market.Errorf(market.Unavailable,
 		"%d usable candles are too few to train on: it takes %d and the newest %d days, each with the %d candles before it",
-		s.len(), fewestSamples, recentDays, window)
+		s.openings().len(), fewestCandles, recentDays, window)
 }
 
-// model is what a training makes: the HAR model, the forest whose target is in
-// units of the HAR width, and what sets their quantiles right.
+// model is what a training makes: the HAR model and how its width shrinks within
+// the candle, a forest whose target is in units of that width, another for the
+// direction, and what sets their answers right.
 type model struct {
 	har       *har
+	rest      rest
 	forest    *forest.Forest
-	levels    []float64            // what to ask the forest for, to get quantileLevels
-	residuals map[string][]float64 // the baselines' quantiles at quantileLevels, by name
+	direction direction
+	levels    stageTable            // what to ask the forest for, to get quantileLevels
+	residuals map[string]stageTable // the baselines' quantiles, in units of their width, by name
+	shares    pointShares
+}
+
+// pointShares is how much of the forest's mean goes into the point: as much as
+// would have been best on unseen candles, 0 where that was nothing.
+type pointShares struct {
+	Open, Inside float64 // at the open, and within the candle
+}
+
+func (s pointShares) at(p progress) float64 {
+	if p.atOpen() {
+		return s.Open
+	}
+	return s.Inside
 }
 
 // The baselines' names.
@@ -96,76 +124,128 @@ const (
 
 var baselineNames = []string{priceStays, ewma, harName}
 
-// fit trains a model: the HAR model, the forest on what it leaves, and the
-// calibration of the forest's quantiles. progress may be nil.
+// fit trains a model: the HAR model, the forests on what it leaves, and their
+// calibration. progress may be nil.
 func fit(ctx context.Context, s *samples, progress func(done, total int)) (*model, error) {
 	if err := enough(s); err != nil {
 		return nil, err
 	}
 	recent := s.since(recentStart(s))
-	earlier, err := grow(ctx, s.before(recentStart(s)), step(progress, 0, 2))
+	earlier, err := grow(ctx, s.before(recentStart(s)).lessons(), step(progress, 0, 2))
 	if err != nil {
 		return nil, err
 	}
-	m, err := grow(ctx, s, step(progress, 1, 2))
+	m, err := grow(ctx, s.lessons(), step(progress, 1, 2))
 	if err != nil {
 		return nil, err
 	}
-	if m.levels, err = earlier.calibrate(recent); err != nil {
+	if err := m.calibrate(earlier, recent); err != nil {
 		return nil, err
 	}
-	row := make([]float64, len(s.columns))
-	scores := make([]float64, recent.len())
+	var scores [stages][]float64
+	opening := make([]float64, len(openingNames))
 	for _, name := range baselineNames {
-		for k, open := range recent.opens {
-			recent.row(row, k)
-			scores[k] = recent.returns[k] / m.baselineWidth(name, row, s.interval, open)
+		for stage := range scores {
+			scores[stage] = nil
 		}
-		m.residuals[name] = quantilesOf(scores)
+		for k := range recent.rows {
+			p := recent.rows[k].progress
+			width := m.baselineWidth(name, recent.look(opening, k), p)
+			scores[p.stage()] = append(scores[p.stage()], recent.rest(k)/width)
+		}
+		m.residuals[name] = newStageTable(scores, nil)
 	}
 	return m, nil
 }
 
-// grow fits the HAR model and grows the forest on the return divided by the HAR
-// width: the forest learns the shape and what HAR misses. It never meets a price,
-// which it could not follow beyond the range it has seen.
+// grow fits the HAR model and grows the forests on what it leaves, which is free of
+// its width. They never meet a price, which they could not follow beyond the range
+// that they have seen.
 func grow(ctx context.Context, s *samples, progress func(done, total int)) (*model, error) {
-	h, err := fitHAR(s)
+	h, err := fitHAR(s.openings())
 	if err != nil {
 		return nil, err
 	}
-	columns := append(slices.Clone(s.columns), make([]float64, s.len()))
-	widths := columns[len(s.columns)]
-	target := make([]float64, s.len())
-	row := make([]float64, len(s.columns))
-	for k, open := range s.opens {
-		s.row(row, k)
-		width := h.width(row, s.interval, open)
-		widths[k] = math.Log(width)
-		target[k] = clamp(s.returns[k]/width, -largestScore, largestScore)
+	m := &model{har: h, residuals: map[string]stageTable{}}
+	opening := make([]float64, len(openingNames))
+	widths := make([]float64, s.len())
+	inside := 0
+	for k := range s.rows {
+		widths[k] = h.width(s.look(opening, k))
+		if !s.rows[k].atOpen() {
+			inside++
+		}
 	}
-	f, err := forest.Train(ctx, modelFeatures(), columns, target, forestSettings, progress)
-	return &model{har: h, forest: f, residuals: map[string][]float64{}}, err
+	if m.rest, err = fitRest(s, widths); err != nil {
+		return nil, err
+	}
+	columns := make([][]float64, len(featureNames))
+	for j := range columns {
+		columns[j] = make([]float64, s.len())
+	}
+	rests, target := make([]float64, s.len()), make([]float64, s.len())
+	row := make([]float64, len(featureNames))
+	for k := range s.rows {
+		l := s.look(opening, k)
+		rests[k] = m.rest.width(s.rows[k].progress, widths[k])
+		copy(row, l.opening)
+		insideFeatures(row[len(openingNames):], s.rows[k].progress, widths[k], rests[k], l.usual)
+		for j, value := range row {
+			columns[j][k] = value
+		}
+		target[k] = clamp(s.rest(k)/rests[k], -largestScore, largestScore)
+	}
+	if m.forest, err = forest.Train(ctx, featureNames, columns, target, returnSettings, step(progress, 0, 2)); err != nil {
+		return nil, err
+	}
+	m.direction = direction{Deviation: fitDeviation(s, rests), Inside: inside >= fewestInside}
+	m.direction.lessons(target, s, rests)
+	m.direction.forest, err = forest.Train(ctx, featureNames, columns, target, directionSettings, step(progress, 1, 2))
+	return m, err
 }
 
-// calibrate returns the probabilities to ask the forest for, so that its
-// quantiles hold what quantileLevels promise: those are quantiles of the
-// probability integral transform on samples that the model has not seen
-// (Kuleshov, Fenner and Ermon 2018). Leaves are drawn around the outcomes they
-// were grown on, which makes a forest a little too sure of itself.
-func (m *model) calibrate(unseen *samples) ([]float64, error) {
-	var scratch forest.Distribution
-	row := make([]float64, len(unseen.columns))
-	transform := make([]float64, unseen.len())
-	for k, open := range unseen.opens {
-		unseen.row(row, k)
-		width, err := m.distribution(row, unseen.interval, open, &scratch)
-		if err != nil {
-			return nil, err
+// calibrate sets a model's quantiles and its point right by what an earlier one of
+// the same kind made of samples that it has not seen. Leaves are drawn around the
+// outcomes they were grown on, which makes a forest a little too sure of itself: the
+// probabilities to ask it for, to get what quantileLevels promise, are quantiles of
+// its probability integral transform (Kuleshov, Fenner and Ermon 2018).
+func (m *model) calibrate(earlier *model, unseen *samples) error {
+	var transform [stages][]float64
+	var open, inside slope
+	var v vision
+	opening := make([]float64, len(openingNames))
+	for k := range unseen.rows {
+		p := unseen.rows[k].progress
+		if err := earlier.see(&v, unseen.look(opening, k), p); err != nil {
+			return err
 		}
-		transform[k] = 1 - scratch.Above(unseen.returns[k]/width)
+		rest := unseen.rest(k)
+		transform[p.stage()] = append(transform[p.stage()], 1-v.returns.Above(rest/v.rest))
+		part := &inside
+		if p.atOpen() {
+			part = &open
+		}
+		part.add(v.returns.Mean()*v.rest/v.width, rest/v.width)
 	}
-	return quantilesOf(transform), nil
+	m.levels = newStageTable(transform, quantileLevels)
+	m.shares = pointShares{Open: open.share(), Inside: inside.share()}
+	return nil
+}
+
+// slope is that of outcomes on predictions, through the origin.
+type slope struct{ products, squares float64 }
+
+func (s *slope) add(prediction, outcome float64) {
+	s.products += prediction * outcome
+	s.squares += prediction * prediction
+}
+
+// share is how much of a prediction to believe.
+func (s *slope) share() float64 {
+	if s.squares == 0 {
+		return 0
+	}
+	return clamp(s.products/s.squares, 0, largestPointShare)
 }
 
 // step places one of several equally long parts within a whole.
@@ -176,90 +256,22 @@ func step(progress func(done, total int), part, parts int) func(done, total int)
 	return func(done, total int) { progress(part*total+done, parts*total) }
 }
 
-// modelFeatures are the forest's columns: the features and the HAR width.
-func modelFeatures() []string { return append(slices.Clone(featureNames), "har_width") }
+// look is what is known of a candle as of its open.
+type look struct {
+	opening  []float64 // features, see openingNames
+	interval market.Interval
+	open     time.Time
+	usual    float64 // volume of a candle
+}
 
-// baselineWidth is what a baseline's residuals are in units of.
-func (m *model) baselineWidth(name string, row []float64, interval market.Interval, instant time.Time) float64 {
-	switch name {
-	case ewma:
-		return math.Exp(row[ewmaVolatilityPosition])
-	case harName:
-		return m.har.width(row, interval, instant)
-	default:
-		return 1
+// look returns what is known of a row's candle as of its open, in the memory of
+// opening.
+func (s *samples) look(opening []float64, row int) look {
+	s.opening(opening, row)
+	return look{
+		opening: opening, interval: s.candles.interval, open: s.open(row),
+		usual: s.candles.usual[s.rows[row].candle],
 	}
-}
-
-// outlook is a predicted distribution of a log return.
-type outlook struct {
-	mean      float64   // of which pointShare goes into the point
-	quantiles []float64 // at quantileLevels
-	rises     float64   // probability of a positive return, not calibrated
-}
-
-// predict returns what the forest makes of a row of features; the distribution
-// is scratch space, reused between calls.
-func (m *model) predict(
-	row []float64, interval market.Interval, instant time.Time, scratch *forest.Distribution,
-) (outlook, error) {
-	width, err := m.distribution(row, interval, instant, scratch)
-	if err != nil {
-		return outlook{}, err
-	}
-	return m.outlook(width, scratch), nil
-}
-
-// outlook turns what distribution filled in into returns.
-func (m *model) outlook(width float64, d *forest.Distribution) outlook {
-	o := outlook{mean: d.Mean() * width, rises: d.Above(0)}
-	for _, p := range m.levels {
-		o.quantiles = append(o.quantiles, d.Quantile(p)*width)
-	}
-	return o
-}
-
-// distribution fills d with what the forest makes of a row, in units of the HAR
-// width that it returns.
-func (m *model) distribution(
-	row []float64, interval market.Interval, instant time.Time, d *forest.Distribution,
-) (width float64, err error) {
-	width = m.har.width(row, interval, instant)
-	return width, m.forest.Predict(append(slices.Clip(row), math.Log(width)), d)
-}
-
-// baseline returns what a baseline makes of a row: no drift, and no opinion of
-// the direction.
-func (m *model) baseline(name string, row []float64, interval market.Interval, instant time.Time) outlook {
-	width := m.baselineWidth(name, row, interval, instant)
-	o := outlook{rises: 0.5}
-	for _, residual := range m.residuals[name] {
-		o.quantiles = append(o.quantiles, residual*width)
-	}
-	return o
-}
-
-// at turns returns into prices from the last one known.
-func (o outlook) at(last float64) Prediction {
-	p := Prediction{Point: last * math.Exp(o.point()), ProbabilityUp: o.rises}
-	for _, level := range bandLevels {
-		low, high := o.band(level)
-		p.Bands = append(p.Bands, Band{Level: level, Low: last * math.Exp(low), High: last * math.Exp(high)})
-	}
-	return p
-}
-
-// point is the return that the point forecast stands for.
-func (o outlook) point() float64 { return pointShare * o.mean }
-
-// band returns the quantiles that hold the level between them.
-func (o outlook) band(level float64) (low, high float64) {
-	return o.quantile((1 - level) / 2), o.quantile((1 + level) / 2)
-}
-
-func (o outlook) quantile(p float64) float64 {
-	k := slices.IndexFunc(quantileLevels, func(level float64) bool { return math.Abs(level-p) < 1e-9 })
-	return o.quantiles[k]
 }
 
 // quantilesOf returns the quantiles of values at quantileLevels; it sorts them.

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"math"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/cryptoboat/cryptoboat/internal/forest"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -22,6 +22,22 @@ func syntheticSamples(count int) *samples {
 		market.TimeRange{Start: start, End: start.AddDate(10, 0, 0)})
 }
 
+var madeFineSamples = map[int]*samples{}
+
+// fineSamples hold the inside of their candles as well. They are made once: a test
+// does not change them.
+func fineSamples(t testing.TB, count int) *samples {
+	t.Helper()
+	if madeFineSamples[count] == nil {
+		s, err := NewForecaster(newFineMemory(count), nil).samples(t.Context(), btc, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		madeFineSamples[count] = s
+	}
+	return madeFineSamples[count]
+}
+
 func TestHARSeesVolatilityAndItsSeason(t *testing.T) {
 	s := syntheticSamples(30000)
 	h, err := fitHAR(s.slice(0, 20000))
@@ -31,12 +47,11 @@ func TestHARSeesVolatilityAndItsSeason(t *testing.T) {
 	// The mean absolute return is what the width promises, in calm and in wild
 	// times alike.
 	unseen := s.slice(20000, s.len())
-	row := make([]float64, len(s.columns))
+	opening := make([]float64, len(openingNames))
 	type pair struct{ width, actual float64 }
 	pairs := make([]pair, unseen.len())
-	for k, open := range unseen.opens {
-		unseen.row(row, k)
-		pairs[k] = pair{h.width(row, unseen.interval, open), math.Abs(unseen.returns[k])}
+	for k := range pairs {
+		pairs[k] = pair{h.width(unseen.look(opening, k)), math.Abs(unseen.rest(k))}
 	}
 	slices.SortFunc(pairs, func(a, b pair) int {
 		if a.width < b.width {
@@ -74,7 +89,7 @@ func TestHARRefusesWhatNeverMoves(t *testing.T) {
 }
 
 func TestATrainedModelIsReproducibleAndSurvivesItsFile(t *testing.T) {
-	s := syntheticSamples(12000)
+	s := fineSamples(t, 12000)
 	train := func(cores int) (*model, []byte) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
 		m, err := fit(t.Context(), s, nil)
@@ -95,21 +110,29 @@ func TestATrainedModelIsReproducibleAndSurvivesItsFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	row := make([]float64, len(s.columns))
-	var scratch forest.Distribution
+	if !m.direction.Inside || m.rest.Coefficients[1] == 0 {
+		t.Errorf("the model has learnt nothing of the inside of candles: %+v, %+v", m.direction, m.rest)
+	}
+	opening := make([]float64, len(openingNames))
+	var v vision
 	for k := 0; k < s.len(); k += 97 {
-		s.row(row, k)
-		a, errA := m.predict(row, s.interval, s.opens[k], &scratch)
-		b, errB := decoded.predict(row, s.interval, s.opens[k], &scratch)
-		if errA != nil || errB != nil || a.mean != b.mean || a.rises != b.rises || !slices.Equal(a.quantiles, b.quantiles) {
+		l, p := s.look(opening, k), s.rows[k].progress
+		a, errA := m.predict(&v, l, p)
+		b, errB := decoded.predict(new(vision), l, p)
+		if errA != nil || errB != nil || !reflect.DeepEqual(a, b) {
 			t.Fatalf("row %d: %v (%v) is %v (%v) after the file", k, a, errA, b, errB)
 		}
 		if !slices.IsSorted(a.quantiles) {
 			t.Fatalf("row %d: quantiles cross: %v", k, a.quantiles)
 		}
+		for _, probability := range []float64{a.rises, a.aboveOpen, a.analytic} {
+			if !(probability >= 0 && probability <= 1) {
+				t.Fatalf("row %d: the probabilities are %+v", k, a)
+			}
+		}
 		for _, name := range baselineNames {
-			if a, b := m.baseline(name, row, s.interval, s.opens[k]), decoded.baseline(name, row, s.interval, s.opens[k]); !slices.Equal(a.quantiles, b.quantiles) {
-				t.Fatalf("baseline %s differs after the file", name)
+			if a, b := m.baseline(name, l, p), decoded.baseline(name, l, p); !reflect.DeepEqual(a, b) || !slices.IsSorted(a.quantiles) {
+				t.Fatalf("row %d: baseline %s is %v, after the file %v", k, name, a, b)
 			}
 		}
 	}
@@ -164,16 +187,22 @@ func FuzzDecodeModel(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var scratch forest.Distribution
-		row := make([]float64, len(featureNames))
-		o, err := m.predict(row, market.Minute15, start, &scratch)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range []outlook{o, m.baseline(ewma, row, market.Minute15, start), m.baseline(harName, row, market.Minute15, start)} {
-			for k, q := range o.quantiles {
-				if math.IsNaN(q) || math.IsInf(q, 0) || k > 0 && q < o.quantiles[k-1] {
-					t.Fatalf("the quantiles are %v", o.quantiles)
+		l := look{opening: make([]float64, len(openingNames)), interval: market.Minute15, open: start, usual: 100}
+		for _, p := range []progress{untraded(40000), halfway} {
+			o, err := m.predict(new(vision), l, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range []outlook{o, m.baseline(ewma, l, p), m.baseline(harName, l, p)} {
+				for k, q := range o.quantiles {
+					if math.IsNaN(q) || math.IsInf(q, 0) || k > 0 && q < o.quantiles[k-1] {
+						t.Fatalf("the quantiles are %v", o.quantiles)
+					}
+				}
+				for _, probability := range []float64{o.rises, o.aboveOpen, o.analytic} {
+					if !(probability >= 0 && probability <= 1) {
+						t.Fatalf("the probabilities are %+v", o)
+					}
 				}
 			}
 		}
@@ -181,14 +210,15 @@ func FuzzDecodeModel(f *testing.F) {
 }
 
 func TestWalkForwardHoldsWhatItPromises(t *testing.T) {
-	s := syntheticSamples(25000)
+	f := NewForecaster(newFineMemory(25000), nil)
 	first := time.Date(2024, time.June, 1, 0, 0, 0, 0, time.UTC)
 	var months []Metrics
-	whole, err := walkForward(t.Context(), s, market.TimeRange{Start: first, End: first.AddDate(0, 3, 0)},
+	evaluation, err := f.WalkForward(t.Context(), btc, start, market.TimeRange{Start: first, End: first.AddDate(0, 3, 0)},
 		func(m Metrics) { months = append(months, m) })
 	if err != nil {
 		t.Fatal(err)
 	}
+	whole := evaluation.Whole
 	rows := 0
 	for k, m := range months {
 		rows += m.Rows
@@ -196,45 +226,88 @@ func TestWalkForwardHoldsWhatItPromises(t *testing.T) {
 			t.Errorf("fold %d begins at %s", k, m.Fold.Start)
 		}
 	}
-	if len(months) != 3 || rows != whole.Rows || whole.Rows != 96*(30+31+31) {
-		t.Errorf("%d months of %d rows, %d in all", len(months), rows, whole.Rows)
+	if len(months) != 3 || rows != whole.Rows || whole.Rows != 96*(30+31+31) || len(whole.Quarters) != quarters {
+		t.Errorf("%d months of %d rows, %d in all, %d quarters", len(months), rows, whole.Rows, len(whole.Quarters))
 	}
-	if math.Abs(whole.Coverage80-0.8) > 0.03 || math.Abs(whole.Coverage90-0.9) > 0.025 {
-		t.Errorf("the bands hold %.3f and %.3f", whole.Coverage80, whole.Coverage90)
+	for stage, scores := range append([]Scores{whole.Scores}, whole.Quarters...) {
+		if scores.Rows != whole.Rows {
+			t.Errorf("stage %d: %d rows, not one of each candle", stage, scores.Rows)
+		}
+		for k, held := range []float64{scores.Coverage50, scores.Coverage80, scores.Coverage90, scores.Coverage95} {
+			if level := measuredLevels[k]; math.Abs(held-level) > 0.03 {
+				t.Errorf("stage %d: the %.0f %% band holds %.3f", stage, 100*level, held)
+			}
+		}
+		// The direction is pure chance: whoever claims skill has seen the future.
+		if scores.PointSkill > 0.005 || scores.PointSkill < -0.01 || scores.PointSkillLow > 0 || scores.PointSkillHigh < scores.PointSkill {
+			t.Errorf("stage %d: skill %.4f [%.4f, %.4f] on a random walk",
+				stage, scores.PointSkill, scores.PointSkillLow, scores.PointSkillHigh)
+		}
+		if scores.Brier < scores.BrierAnalytic*0.985 || scores.Brier > scores.BrierAnalytic*1.015 {
+			t.Errorf("stage %d: Brier %.4f on a random walk, of which the normal distribution knows all there is, %.4f",
+				stage, scores.Brier, scores.BrierAnalytic)
+		}
+		losses := map[string]float64{}
+		for _, b := range scores.Baselines {
+			losses[b.Name] = b.PinballLoss
+		}
+		if !(scores.PinballLoss < losses[ewma] && losses[harName] < losses[ewma] && losses[ewma] < losses[priceStays]) {
+			t.Errorf("stage %d: pinball losses: forest %.3f, %v", stage, scores.PinballLoss, losses)
+		}
+		t.Logf("stage %d: skill %.4f [%.4f, %.4f], hit rate %.3f, Brier %.4f (%.4f), coverage %.3f %.3f %.3f %.3f, pinball %.3f %v",
+			stage, scores.PointSkill, scores.PointSkillLow, scores.PointSkillHigh, scores.HitRate, scores.Brier, scores.BrierAnalytic,
+			scores.Coverage50, scores.Coverage80, scores.Coverage90, scores.Coverage95, scores.PinballLoss, losses)
 	}
-	// The direction is pure chance: whoever claims skill has seen the future.
-	if whole.PointSkill > 0.005 || whole.HitRate > 0.53 || whole.Brier < 0.245 {
-		t.Errorf("skill %.4f, hit rate %.3f, Brier %.4f on a random walk", whole.PointSkill, whole.HitRate, whole.Brier)
+	if whole.HitRate > 0.53 || whole.Brier < 0.245 {
+		t.Errorf("hit rate %.3f, Brier %.4f on a random walk", whole.HitRate, whole.Brier)
 	}
-	losses := map[string]float64{}
-	for _, b := range whole.Baselines {
-		losses[b.Name] = b.PinballLoss
-	}
-	if !(whole.PinballLoss < losses[ewma] && losses[harName] < losses[ewma] && losses[ewma] < losses[priceStays]) {
-		t.Errorf("pinball losses: forest %.3f, %v", whole.PinballLoss, losses)
+	// Nobody earns his costs by chance.
+	if actions := whole.Trading; actions.Buys+actions.Sells+actions.Holds != whole.Rows || actions.Holds < whole.Rows*99/100 {
+		t.Errorf("on a random walk it would do %+v", actions)
 	}
 }
 
 func TestSamplesBeforeAnInstantHaveClosedByThen(t *testing.T) {
-	s := syntheticSamples(1000)
-	instant := s.opens[100]
-	if n := s.before(instant).len(); n != 100 {
-		t.Errorf("%d samples before the open of the 101st", n)
+	s := fineSamples(t, 1000)
+	const rows = 1 + 4 // of a candle
+	instant := s.open(100 * rows)
+	if n := s.before(instant).len(); n != 100*rows {
+		t.Errorf("%d samples before the open of the 101st candle", n)
 	}
-	if n := s.before(instant.Add(time.Minute)).len(); n != 100 {
-		t.Errorf("%d samples a minute later: the 101st is still open", n)
+	if n := s.before(instant.Add(time.Minute)).len(); n != 100*rows {
+		t.Errorf("%d samples a minute later: the 101st candle is still open", n)
 	}
-	if n := s.since(instant).len(); n != s.len()-100 {
+	if n := s.since(instant).len(); n != s.len()-100*rows {
 		t.Errorf("%d samples since", n)
 	}
 }
 
-func TestMetricsAgainstAnExampleByHand(t *testing.T) {
-	var w widthTally
-	w.add(outlook{quantiles: []float64{-0.03, -0.02, -0.01, 0, 0.01, 0.02, 0.03}}, 0.025)
-	got := w.metrics(1)
-	want := (0.05*0.055 + 0.1*0.045 + 0.25*0.035 + 0.5*0.025 + 0.75*0.015 + 0.9*0.005 + 0.05*0.005) / 7 * 1e4
-	if math.Abs(got.PinballLoss-want) > 1e-9 || got.Coverage80 != 0 || got.Coverage90 != 1 {
-		t.Errorf("got %+v, want a pinball loss of %v", got, want)
+func TestLessonsAreTheOpenAndOneInstantWithin(t *testing.T) {
+	s := fineSamples(t, 1000)
+	picked := s.lessons()
+	if picked.len() != 2*s.openings().len() || s.openings().len() != s.len()/5 {
+		t.Fatalf("%d lessons of %d candles, %d rows", picked.len(), s.openings().len(), s.len())
+	}
+	var taken [quarters]int
+	for k := 0; k < picked.len(); k += 2 {
+		open, inside := picked.rows[k], picked.rows[k+1]
+		if open.candle != inside.candle || !open.atOpen() || inside.atOpen() {
+			t.Fatalf("candle %d: %+v, then %+v", k/2, open, inside)
+		}
+		taken[inside.quarter()]++
+	}
+	for quarter, n := range taken {
+		if share := float64(n) / float64(picked.len()/2); math.Abs(share-0.25) > 0.1 {
+			t.Errorf("quarter %d is looked into %d times of %d", quarter, n, picked.len()/2)
+		}
+	}
+	for k, again := range s.lessons().rows {
+		if was := picked.rows[k]; again.candle != was.candle || again.elapsed != was.elapsed {
+			t.Fatalf("lesson %d is %+v the second time, was %+v", k, again, was)
+		}
+	}
+	// Where nothing finer is known, the open is all there is to learn from.
+	if coarse := syntheticSamples(1000); coarse.lessons().len() != coarse.len() {
+		t.Errorf("%d lessons of %d candles", coarse.lessons().len(), coarse.len())
 	}
 }

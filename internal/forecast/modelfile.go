@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,37 +14,49 @@ import (
 )
 
 // A model file is the magic, the format version, the length of a JSON header,
-// the header, the forest in its own format, and the SHA-256 of all of that.
+// the header, the two forests in their own format, and the SHA-256 of all of that.
 const (
 	magic         = "CBMODEL\n"
-	formatVersion = 1
+	formatVersion = 2
 	prefixLength  = len(magic) + 4 + 4
 )
 
-// header is what a model file holds besides the forest.
+// header is what a model file holds besides the forests.
 type header struct {
-	Features  []string             `json:"features"`
-	HAR       *har                 `json:"har"`
-	Quantiles []float64            `json:"quantiles"`
-	Levels    []float64            `json:"levels"`
-	Residuals map[string][]float64 `json:"residuals"` // encoding/json sorts the keys
+	Features    []string              `json:"features"`
+	HAR         *har                  `json:"har"`
+	Rest        rest                  `json:"rest"`
+	Direction   direction             `json:"direction"`
+	Quantiles   []float64             `json:"quantiles"`
+	Levels      stageTable            `json:"levels"`
+	Residuals   map[string]stageTable `json:"residuals"` // encoding/json sorts the keys
+	PointShares pointShares           `json:"point_shares"`
+	ReturnBytes int                   `json:"return_bytes"` // of the first forest's file
 }
 
 // encode returns the model's file; equal models give equal bytes.
 func (m *model) encode() ([]byte, error) {
-	head, err := json.Marshal(header{modelFeatures(), m.har, quantileLevels, m.levels, m.residuals})
-	if err != nil {
-		return nil, fmt.Errorf("encode the model: %w", err)
-	}
-	trees, err := m.forest.MarshalBinary()
+	returns, err := m.forest.MarshalBinary()
 	if err != nil {
 		return nil, fmt.Errorf("encode the forest: %w", err)
+	}
+	directions, err := m.direction.forest.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("encode the direction's forest: %w", err)
+	}
+	head, err := json.Marshal(header{
+		Features: featureNames, HAR: m.har, Rest: m.rest, Direction: m.direction, Quantiles: quantileLevels,
+		Levels: m.levels, Residuals: m.residuals, PointShares: m.shares, ReturnBytes: len(returns),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the model: %w", err)
 	}
 	file := []byte(magic)
 	file = binary.LittleEndian.AppendUint32(file, formatVersion)
 	file = binary.LittleEndian.AppendUint32(file, uint32(len(head)))
 	file = append(file, head...)
-	file = append(file, trees...)
+	file = append(file, returns...)
+	file = append(file, directions...)
 	checksum := sha256.Sum256(file)
 	return append(file, checksum[:]...), nil
 }
@@ -75,7 +88,7 @@ func decodeModel(file []byte) (*model, error) {
 	if err := json.Unmarshal(rest[:length], &head); err != nil {
 		return nil, damaged("its header cannot be read")
 	}
-	if !slices.Equal(head.Features, modelFeatures()) || !slices.Equal(head.Quantiles, quantileLevels) {
+	if !slices.Equal(head.Features, featureNames) || !slices.Equal(head.Quantiles, quantileLevels) {
 		return nil, market.Errorf(market.Unavailable,
 			"the model was trained on other features than this release computes: train again")
 	}
@@ -83,23 +96,45 @@ func decodeModel(file []byte) (*model, error) {
 		!within(head.HAR.Coefficients, -100, 100) || !within(head.HAR.Profile, 1e-3, 1e3) {
 		return nil, damaged("its HAR model makes no sense")
 	}
-	if len(head.Levels) != len(quantileLevels) || !slices.IsSorted(head.Levels) || !within(head.Levels, 0, 1) {
+	if len(head.Rest.Coefficients) != len(usualRest.Coefficients) || !within(head.Rest.Coefficients, -100, 100) ||
+		!within([]float64{head.Direction.Deviation}, 0.1, 10) {
+		return nil, damaged("its view of the inside of candles makes no sense")
+	}
+	if !head.Levels.valid(0, 1) || !within([]float64{head.PointShares.Open, head.PointShares.Inside}, 0, 1) {
 		return nil, damaged("its calibration makes no sense")
 	}
 	for _, name := range baselineNames {
-		residuals := head.Residuals[name]
-		if len(residuals) != len(quantileLevels) || !slices.IsSorted(residuals) || !within(residuals, -1e3, 1e3) {
+		if !head.Residuals[name].valid(-1e3, 1e3) {
 			return nil, damaged("its baselines make no sense")
 		}
 	}
-	m := &model{har: head.HAR, levels: head.Levels, residuals: head.Residuals, forest: new(forest.Forest)}
-	if err := m.forest.UnmarshalBinary(rest[length:]); err != nil {
+	forests := rest[length:]
+	if head.ReturnBytes < 0 || head.ReturnBytes > len(forests) {
+		return nil, damaged("a forest is cut off")
+	}
+	m := &model{
+		har: head.HAR, rest: head.Rest, direction: head.Direction, levels: head.Levels,
+		residuals: head.Residuals, shares: head.PointShares,
+	}
+	var err error
+	if m.forest, err = decodeForest(forests[:head.ReturnBytes]); err != nil {
 		return nil, damaged(err.Error())
 	}
-	if !slices.Equal(m.forest.Names(), modelFeatures()) {
-		return nil, damaged("its forest has other features")
+	if m.direction.forest, err = decodeForest(forests[head.ReturnBytes:]); err != nil {
+		return nil, damaged(err.Error())
 	}
 	return m, nil
+}
+
+func decodeForest(file []byte) (*forest.Forest, error) {
+	f := new(forest.Forest)
+	if err := f.UnmarshalBinary(file); err != nil {
+		return nil, err
+	}
+	if !slices.Equal(f.Names(), featureNames) {
+		return nil, errors.New("a forest has other features")
+	}
+	return f, nil
 }
 
 // within reports whether every value lies between the bounds; encoding/json lets

@@ -3,62 +3,55 @@ package forecast
 import (
 	"fmt"
 	"math"
+	"sync"
 	"time"
-
-	"github.com/cryptoboat/cryptoboat/internal/forest"
 )
 
-// opening is what is predicted of a candle as of its open. It does not change any
-// more, and holds no candles.
+// opening is what is known of a candle as of its open, and the model to forecast it
+// by. It does not change any more, and holds no candles.
 type opening struct {
-	model            Model
-	openTime         time.Time
+	record           Model
+	model            *model
+	look             look
 	closeTime        time.Time
 	last             float64 // newest price before the open
-	outlook          outlook
-	distribution     forest.Distribution // behind outlook, in units of width
-	width            float64
-	baselines        []outlook // in the order of their names
 	companionMissing bool
+	costs            Costs
 }
 
-// newOpening predicts from a row of features.
-func newOpening(record Model, m *model, row []float64, open time.Time, last float64) (*opening, error) {
-	interval := record.Interval
-	o := &opening{
-		model: record, openTime: open, closeTime: interval.Next(open), last: last,
-		companionMissing: math.IsNaN(row[companionVolatility4]),
+// visions is scratch space for predictions.
+var visions = sync.Pool{New: func() any { return new(vision) }}
+
+// newOpening looks at the candles before an open; ready says that they suffice.
+func newOpening(record Model, m *model, own *track, known int, companion *track, open time.Time, costs Costs) *opening {
+	features := make([]float64, len(openingNames))
+	openingFeatures(features, own, known, companion, open)
+	return &opening{
+		record: record, model: m, closeTime: record.Interval.Next(open), last: own.close[known-1], costs: costs,
+		look:             look{opening: features, interval: record.Interval, open: open, usual: own.usualVolume(known)},
+		companionMissing: math.IsNaN(features[companionVolatility4]),
 	}
-	var err error
-	if o.width, err = m.distribution(row, interval, open, &o.distribution); err != nil {
-		return nil, fmt.Errorf("forecast %s: %w", record.Series, err)
-	}
-	o.outlook = m.outlook(o.width, &o.distribution)
-	for _, name := range baselineNames {
-		o.baselines = append(o.baselines, m.baseline(name, row, interval, open))
-	}
-	return o, nil
 }
 
-// forecast says where the candle will close, given an instant within it, its open
-// price and the newest one.
-func (o *opening) forecast(at time.Time, open, last float64) Forecast {
-	elapsed := float64(at.Sub(o.openTime)) / float64(o.closeTime.Sub(o.openTime))
-	rest := remainderAfter(elapsed)
-	above := func(price float64) float64 {
-		return o.distribution.Above(rest.whole(math.Log(price/last), o.outlook.mean) / o.width)
+// forecast says where the candle will close, given how far it has come at an
+// instant.
+func (o *opening) forecast(at time.Time, p progress) (Forecast, error) {
+	v := visions.Get().(*vision)
+	defer visions.Put(v)
+	outlook, err := o.model.predict(v, o.look, p)
+	if err != nil {
+		return Forecast{}, fmt.Errorf("forecast %s: %w", o.record.Series, err)
 	}
-	outlook := rest.outlook(o.outlook)
-	outlook.rises = above(last)
 	forecast := Forecast{
-		Series: o.model.Series, AsOf: at.UTC(), OpenTime: o.openTime, CloseTime: o.closeTime,
-		Last: last, Open: open, Elapsed: elapsed,
-		Prediction: outlook.at(last), ProbabilityAboveOpen: above(open),
-		Baselines: make([]Baseline, len(o.baselines)),
-		Model:     o.model, CompanionMissing: o.companionMissing,
+		Series: o.record.Series, AsOf: at.UTC(), OpenTime: o.look.open, CloseTime: o.closeTime,
+		Last: p.last, Open: p.open, Elapsed: p.elapsed,
+		Prediction: outlook.at(p.last), ProbabilityAboveOpen: outlook.aboveOpen, ProbabilityAnalytic: outlook.analytic,
+		Decision:  o.costs.decide(math.Expm1(outlook.point)),
+		Baselines: make([]Baseline, len(baselineNames)),
+		Model:     o.record, CompanionMissing: o.companionMissing,
 	}
 	for k, name := range baselineNames {
-		forecast.Baselines[k] = Baseline{Name: name, Prediction: rest.outlook(o.baselines[k]).at(last)}
+		forecast.Baselines[k] = Baseline{Name: name, Prediction: o.model.baseline(name, o.look, p).at(p.last)}
 	}
-	return forecast
+	return forecast, nil
 }

@@ -38,9 +38,9 @@ func synthetic(seed uint64, interval market.Interval, count int) []market.Candle
 // memory is a CandleReader and a ModelStore.
 type memory struct {
 	candles  map[market.Series][]market.Candle
-	models   []Model
-	contents [][]byte
-	order    []int64 // IDs, the one saved last at the end
+	models   []Model  // by ID, from 1
+	contents [][]byte // nil where pruned
+	order    []int64  // IDs, the one trained last at the end
 }
 
 func newMemory(count int) *memory {
@@ -53,13 +53,16 @@ func newMemory(count int) *memory {
 }
 
 func (m *memory) Candles(_ context.Context, series market.Series, r market.TimeRange, limit int) ([]market.Candle, error) {
-	var found []market.Candle
-	for _, c := range m.candles[series] {
-		if r.Contains(c.OpenTime) && len(found) < limit {
-			found = append(found, c)
-		}
-	}
-	return found, nil
+	candles := m.candles[series]
+	first := position(candles, r.Start)
+	end := min(position(candles, r.End), first+limit)
+	return slices.Clone(candles[first:max(first, end)]), nil
+}
+
+// position returns how many candles open before an instant.
+func position(candles []market.Candle, instant time.Time) int {
+	n, _ := slices.BinarySearchFunc(candles, instant, func(c market.Candle, at time.Time) int { return c.OpenTime.Compare(at) })
+	return n
 }
 
 func (m *memory) LatestCandle(_ context.Context, series market.Series) (market.Candle, error) {
@@ -70,35 +73,103 @@ func (m *memory) LatestCandle(_ context.Context, series market.Series) (market.C
 	return candles[len(candles)-1], nil
 }
 
-func (m *memory) SaveModel(_ context.Context, record Model, content []byte) (Model, error) {
-	for k, known := range m.models {
-		if known.Series == record.Series && known.DataHash == record.DataHash {
-			m.contents[k] = content
-			m.order = append(slices.DeleteFunc(m.order, func(id int64) bool { return id == known.ID }), known.ID)
-			return known, nil
-		}
+func (m *memory) SaveModel(
+	_ context.Context, record Model, content []byte, replaces market.Optional[int64],
+) (Model, error) {
+	if replaces.Valid && replaces.Value != m.inUse(record.Series) {
+		return Model{}, market.Errorf(market.Conflict, "model %d is in use", m.inUse(record.Series))
 	}
-	record.ID = int64(len(m.models) + 1)
-	m.models, m.contents = append(m.models, record), append(m.contents, content)
-	m.order = append(m.order, record.ID)
-	return record, nil
+	record.Bytes = int64(len(content))
+	k := slices.IndexFunc(m.models, func(known Model) bool {
+		return known.Series == record.Series && known.DataHash == record.DataHash
+	})
+	if k < 0 {
+		k = len(m.models)
+		m.models, m.contents = append(m.models, Model{}), append(m.contents, nil)
+	}
+	record.ID, record.InUseSince = int64(k+1), m.models[k].InUseSince
+	m.models[k], m.contents[k] = record, content
+	m.order = append(slices.DeleteFunc(m.order, func(id int64) bool { return id == record.ID }), record.ID)
+	if replaces.Valid {
+		m.use(record)
+	}
+	return m.models[k], nil
 }
 
-func (m *memory) NewestModel(_ context.Context, series market.Series, learntBy time.Time) (Model, error) {
-	var newest Model
-	for _, id := range m.order {
-		known := m.models[id-1]
-		if known.Series == series && !known.Window.End.Before(newest.Window.End) &&
-			(learntBy.IsZero() || !known.Window.End.After(learntBy)) {
-			newest = known
+// use puts a model to use.
+func (m *memory) use(record Model) {
+	for k := range m.models {
+		if m.models[k].Series == record.Series {
+			m.models[k].InUseSince = market.Optional[time.Time]{Value: start, Valid: m.models[k].ID == record.ID}
 		}
 	}
-	if newest.ID == 0 {
+}
+
+// inUse returns the ID of the model in use, 0 where there is none.
+func (m *memory) inUse(series market.Series) int64 {
+	return 1 + int64(slices.IndexFunc(m.models, func(known Model) bool {
+		return known.Series == series && known.InUseSince.Valid
+	}))
+}
+
+func (m *memory) CurrentModel(_ context.Context, series market.Series, learntBy time.Time) (Model, error) {
+	id := m.inUse(series)
+	if id != 0 && !learntBy.IsZero() && m.models[id-1].Window.End.After(learntBy) {
+		id = 0
+		for _, earlier := range m.order {
+			known := m.models[earlier-1]
+			if known.Series == series && m.contents[earlier-1] != nil && known.Verdict.Promoted && !known.Window.End.After(learntBy) &&
+				(id == 0 || !known.Window.End.Before(m.models[id-1].Window.End)) {
+				id = earlier
+			}
+		}
+	}
+	if id == 0 {
 		return Model{}, market.Errorf(market.NotFound, "no model of %s", series)
 	}
-	return newest, nil
+	return m.models[id-1], nil
+}
+
+func (m *memory) Model(_ context.Context, id int64) (Model, error) {
+	if id < 1 || id > int64(len(m.models)) {
+		return Model{}, market.Errorf(market.NotFound, "no model %d", id)
+	}
+	return m.models[id-1], nil
+}
+
+func (m *memory) Models(_ context.Context, series market.Series) ([]Model, error) {
+	var models []Model
+	for _, id := range slices.Backward(m.order) {
+		if m.models[id-1].Series == series {
+			models = append(models, m.models[id-1])
+		}
+	}
+	return models, nil
 }
 
 func (m *memory) ModelContent(_ context.Context, id int64) ([]byte, error) {
+	if m.contents[id-1] == nil {
+		return nil, market.Errorf(market.Conflict, "model %d was pruned", id)
+	}
 	return m.contents[id-1], nil
+}
+
+func (m *memory) PromoteModel(ctx context.Context, id int64, _ string) (Model, error) {
+	if _, err := m.ModelContent(ctx, id); err != nil {
+		return Model{}, err
+	}
+	m.use(m.models[id-1])
+	return m.models[id-1], nil
+}
+
+func (m *memory) PruneModels(_ context.Context, series market.Series, keep int) error {
+	for _, id := range slices.Backward(m.order) {
+		if m.models[id-1].Series != series || m.contents[id-1] == nil {
+			continue
+		}
+		if keep--; keep < 0 && m.inUse(series) != id {
+			m.contents[id-1], m.models[id-1].Bytes = nil, 0
+		}
+	}
+	return nil
 }

@@ -2,7 +2,7 @@ package forest
 
 import (
 	"fmt"
-	"runtime"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -14,26 +14,41 @@ const (
 	benchmarkColumns = 20
 )
 
-// BenchmarkTrain shows that the cost of training is linear in the rows. The
-// memory is what the process has asked the operating system for, the data of
-// 8 bytes a value included.
+// BenchmarkTrain shows that the cost of training is linear in the rows: once,
+// twice and four times as many, in turn, because the machine's speed drifts.
 func BenchmarkTrain(b *testing.B) {
-	for _, rows := range []int{benchmarkRows / 4, benchmarkRows / 2, benchmarkRows} {
-		b.Run(fmt.Sprintf("%drows", rows), func(b *testing.B) {
-			d := newDataset(1, rows, benchmarkColumns, weakSignal)
-			b.ReportAllocs()
-			var f *Forest
-			for b.Loop() {
-				f = d.train(b, DefaultSettings())
-			}
-			var memory runtime.MemStats
-			runtime.ReadMemStats(&memory)
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(rows), "ns/row")
-			b.ReportMetric(float64(memory.Sys)/1e6, "MB-memory")
-			b.ReportMetric(float64(len(mustMarshal(b, f)))/1e6, "MB-model")
-			b.ReportMetric(float64(len(f.leaves)), "leaves")
-		})
+	times := []int{1, 2, 4}
+	d := newDataset(1, times[len(times)-1]*benchmarkRows, benchmarkColumns, weakSignal)
+	took := make([][]time.Duration, len(times))
+	b.ReportAllocs()
+	for b.Loop() {
+		for i, n := range times {
+			start := time.Now()
+			d.first(n*benchmarkRows).train(b, DefaultSettings())
+			took[i] = append(took[i], time.Since(start))
+		}
 	}
+	for i, n := range times {
+		slices.Sort(took[i])
+		median := took[i][len(took[i])/2]
+		b.ReportMetric(median.Seconds(), fmt.Sprintf("%dx-rows-s", n))
+		b.ReportMetric(float64(median.Nanoseconds())/float64(n*benchmarkRows), fmt.Sprintf("%dx-ns/row", n))
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkGrow grows one tree on one core. What it allocates is the tree.
+func BenchmarkGrow(b *testing.B) {
+	d := newDataset(1, benchmarkRows, benchmarkColumns, weakSignal)
+	g := newGrower(newTraining(b.Context(), d.columns, d.target, DefaultSettings(), rand.New(rand.NewPCG(1, 1))))
+	g.grow(b.Context(), [2]uint64{0, 1}) // its buffers find their size
+	nodes, seed := 0, uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		seed++
+		nodes += len(g.grow(b.Context(), [2]uint64{seed, 1}).nodes)
+	}
+	b.ReportMetric(float64(nodes)/float64(b.N), "nodes")
 }
 
 // BenchmarkPredict predicts a mean, seven quantiles and a probability.

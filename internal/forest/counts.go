@@ -3,12 +3,55 @@ package forest
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 )
 
 // The counts of a leaf, the number of its training rows in each bin of the
-// target, are kept in little more than a byte for each bin: leaves are many,
-// and most of their counts small. A byte below zeroRun is the count of one
-// bin.
+// target, are kept in planes: a byte for each bin, the lowest bytes of all
+// counts first, then the next where any count needs them. Leaves are many and
+// their counts small, so there is hardly ever a second plane, and adding up
+// the leaves that a prediction reaches takes no branch.
+
+// appendPlanes appends the planes of a leaf's counts, at least one, and
+// returns how many they are besides.
+func appendPlanes(dst []byte, counts []uint32) (_ []byte, planes uint32) {
+	largest := uint32(0)
+	for _, count := range counts {
+		largest |= count
+	}
+	planes = max(1, uint32(bits.Len32(largest)+7)/8)
+	for plane := range planes {
+		for _, count := range counts {
+			dst = append(dst, byte(count>>(8*plane)))
+		}
+	}
+	return dst, planes
+}
+
+// addCounts adds the counts of a leaf, whose planes begin the given bytes,
+// times weight to the bins.
+func addCounts(bins []float64, data []byte, planes uint32, weight float64) {
+	for range planes {
+		plane := data[:len(bins)]
+		for bin := range bins {
+			bins[bin] += weight * float64(plane[bin])
+		}
+		data = data[len(bins):]
+		weight *= 256
+	}
+}
+
+// countsOf reads the counts of a leaf from its planes.
+func countsOf(counts []uint32, data []byte, planes uint32) {
+	clear(counts)
+	for plane := range planes {
+		for bin := range counts {
+			counts[bin] |= uint32(data[int(plane)*len(counts)+bin]) << (8 * plane)
+		}
+	}
+}
+
+// In a file, a byte below zeroRun is the count of one bin.
 const (
 	// zeroRun is followed by a byte: the number of bins that are empty.
 	zeroRun = 0xFE
@@ -18,7 +61,7 @@ const (
 	shortestRun = 3
 )
 
-// appendCounts appends the counts of a leaf to dst.
+// appendCounts appends the counts of a leaf, as a file has them, to dst.
 func appendCounts(dst []byte, counts []uint32) []byte {
 	for bin := 0; bin < len(counts); {
 		empty := 0
@@ -41,35 +84,14 @@ func appendCounts(dst []byte, counts []uint32) []byte {
 	return dst
 }
 
-// addCounts adds the counts of a leaf, which begin the given bytes, times
-// weight to the bins.
-func addCounts(bins []float64, counts []byte, weight float64) {
-	at := 0
-	for bin := 0; bin < len(bins); {
-		code := counts[at]
-		at++
-		switch {
-		case code < zeroRun:
-			bins[bin] += weight * float64(code)
-			bin++
-		case code == zeroRun:
-			bin += int(counts[at])
-			at++
-		default:
-			bins[bin] += weight * float64(binary.LittleEndian.Uint32(counts[at:]))
-			at += 4
-			bin++
-		}
-	}
-}
-
 var errCounts = errors.New("the counts of a leaf are malformed")
 
-// checkCounts checks that a leaf's counts for as many bins begin the data, and
-// returns how many bytes and rows these are.
-func checkCounts(data []byte, bins int) (size int, rows uint32, err error) {
+// readCounts reads the counts of a leaf, which begin the data as a file has
+// them, and returns how many bytes and rows these are.
+func readCounts(counts []uint32, data []byte) (size int, rows uint32, err error) {
+	clear(counts)
 	total := uint64(0)
-	for bin := 0; bin < bins; bin++ {
+	for bin := 0; bin < len(counts); bin++ {
 		if size >= len(data) {
 			return 0, 0, errCounts
 		}
@@ -77,20 +99,22 @@ func checkCounts(data []byte, bins int) (size int, rows uint32, err error) {
 		size++
 		switch {
 		case code < zeroRun:
-			total += uint64(code)
+			counts[bin] = uint32(code)
 		case code == zeroRun:
-			if size >= len(data) || data[size] == 0 || int(data[size]) > bins-bin {
+			if size >= len(data) || data[size] == 0 || int(data[size]) > len(counts)-bin {
 				return 0, 0, errCounts
 			}
 			bin += int(data[size]) - 1
 			size++
+			continue
 		default:
 			if len(data)-size < 4 {
 				return 0, 0, errCounts
 			}
-			total += uint64(binary.LittleEndian.Uint32(data[size:]))
+			counts[bin] = binary.LittleEndian.Uint32(data[size:])
 			size += 4
 		}
+		total += uint64(counts[bin])
 	}
 	if total < 1 || total > maxRows {
 		return 0, 0, errCounts

@@ -2,6 +2,7 @@ package forest
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -17,7 +18,8 @@ func TestCountsRoundTrip(t *testing.T) {
 			rows += counts[bin]
 		}
 		data := appendCounts(nil, counts)
-		size, gotRows, err := checkCounts(append(data, 1, 2, 3), len(counts))
+		read := make([]uint32, len(counts))
+		size, gotRows, err := readCounts(read, append(data, 1, 2, 3))
 		if rows == 0 {
 			if err == nil {
 				t.Fatalf("round %d: a leaf without rows is accepted", round)
@@ -27,15 +29,23 @@ func TestCountsRoundTrip(t *testing.T) {
 		if err != nil || size != len(data) || gotRows != rows {
 			t.Fatalf("round %d: got %d bytes, %d rows, error %v, want %d bytes and %d rows", round, size, gotRows, err, len(data), rows)
 		}
+		if !slices.Equal(read, counts) {
+			t.Fatalf("round %d: got %v, want %v", round, read, counts)
+		}
+		planes, n := appendPlanes(nil, counts)
+		countsOf(read, planes, n)
+		if !slices.Equal(read, counts) {
+			t.Fatalf("round %d: %d planes of %v hold %v", round, n, counts, read)
+		}
 		bins := make([]float64, len(counts))
-		addCounts(bins, data, 0.5)
+		addCounts(bins, planes, n, 0.5)
 		for bin, got := range bins {
 			if want := 0.5 * float64(counts[bin]); got != want {
 				t.Fatalf("round %d, bin %d: got %v, want %v", round, bin, got, want)
 			}
 		}
 		for end := range data {
-			if _, _, err := checkCounts(data[:end], len(counts)); err == nil {
+			if _, _, err := readCounts(read, data[:end]); err == nil {
 				t.Fatalf("round %d: %d of %d bytes are accepted", round, end, len(data))
 			}
 		}
@@ -52,7 +62,7 @@ func TestCountsRefused(t *testing.T) {
 		{"too many rows", []byte{1, 1, 1, largeCount, 255, 255, 255, 255}},
 	}
 	for _, test := range tests {
-		if _, _, err := checkCounts(test.data, 4); err == nil {
+		if _, _, err := readCounts(make([]uint32, 4), test.data); err == nil {
 			t.Errorf("%s is accepted", test.name)
 		}
 	}

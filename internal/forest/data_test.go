@@ -53,6 +53,15 @@ func (d dataset) row(i int) []float64 {
 	return row
 }
 
+// first returns the first rows.
+func (d dataset) first(rows int) dataset {
+	first := dataset{names: d.names, target: d.target[:rows]}
+	for _, column := range d.columns {
+		first.columns = append(first.columns, column[:rows])
+	}
+	return first
+}
+
 func (d dataset) train(t testing.TB, settings Settings) *Forest {
 	t.Helper()
 	f, err := Train(context.Background(), d.names, d.columns, d.target, settings, nil)
@@ -69,4 +78,11 @@ func (f *Forest) mustPredict(t testing.TB, row []float64) *Distribution {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// leafOf returns the index of the leaf that the row ends in.
+func (f *Forest) leafOf(root int32, row []float64) int {
+	reference := []int32{root}
+	f.walk(reference, row)
+	return int(^reference[0])
 }

@@ -77,14 +77,13 @@ func appendHeader(data []byte, names []string, grid targetGrid, trees uint32) []
 
 func (f *Forest) appendBranch(data []byte, reference int32) []byte {
 	if reference < 0 {
-		at := int(^reference)
-		countsEnd := len(f.counts)
-		if at+1 < len(f.leaves) {
-			countsEnd = int(f.leaves[at+1].counts)
-		}
+		at := f.leaves[^reference]
+		var counts [maxTargetBins]uint32
+		bins := counts[:len(f.grid.lowest)]
+		countsOf(bins, f.counts[at.counts:], at.planes)
 		data = append(data, leafBranch)
-		data = appendFloat64(data, f.leaves[at].mean)
-		return append(data, f.counts[f.leaves[at].counts:countsEnd]...)
+		data = appendFloat64(data, at.mean)
+		return appendCounts(data, bins)
 	}
 	n := f.nodes[reference]
 	if n.missingLeft {
@@ -253,14 +252,21 @@ func (r *reader) branch(f *Forest, depth int) int32 {
 
 func (r *reader) leaf(f *Forest) int32 {
 	mean := r.target()
-	size, rows, err := checkCounts(r.data, len(f.grid.lowest))
+	var counts [maxTargetBins]uint32
+	bins := counts[:len(f.grid.lowest)]
+	size, rows, err := readCounts(bins, r.data)
 	if err != nil {
 		r.fail(err)
 		return 0
 	}
-	at := len(f.leaves)
-	f.leaves = append(f.leaves, leaf{mean: mean, rows: rows, counts: uint32(len(f.counts))})
-	f.counts = append(f.counts, r.data[:size]...)
 	r.data = r.data[size:]
+	at := len(f.leaves)
+	l := leaf{mean: mean, rows: rows, counts: uint32(len(f.counts))}
+	f.counts, l.planes = appendPlanes(f.counts, bins)
+	if uint64(len(f.counts)) > math.MaxUint32 {
+		r.fail(errors.New("it has too many leaves to keep"))
+		return 0
+	}
+	f.leaves = append(f.leaves, l)
 	return ^int32(at)
 }

@@ -48,7 +48,8 @@ type node struct {
 type leaf struct {
 	mean   float64
 	rows   uint32
-	counts uint32 // where its counts begin
+	counts uint32 // where the planes of its counts begin
+	planes uint32 // how many they are
 }
 
 // Names returns the names of the features in the order of a row.
@@ -77,10 +78,15 @@ func (f *Forest) Predict(row []float64, d *Distribution) error {
 	cumulative := d.cumulative[:len(f.grid.lowest)]
 	clear(cumulative)
 	mean := 0.0
-	for _, root := range f.roots {
-		reached := &f.leaves[f.leafOf(root, row)]
-		mean += reached.mean
-		addCounts(cumulative, f.counts[reached.counts:], 1/float64(reached.rows))
+	var walks [walksAtOnce]int32
+	for roots := range slices.Chunk(f.roots, walksAtOnce) {
+		reached := walks[:copy(walks[:], roots)]
+		f.walk(reached, row)
+		for _, reference := range reached {
+			at := &f.leaves[^reference]
+			mean += at.mean
+			addCounts(cumulative, f.counts[at.counts:], at.planes, 1/float64(at.rows))
+		}
 	}
 	d.mean = mean / float64(len(f.roots))
 
@@ -95,17 +101,36 @@ func (f *Forest) Predict(row []float64, d *Distribution) error {
 	return nil
 }
 
-// leafOf returns the index of the leaf that the row ends in.
-func (f *Forest) leafOf(root int32, row []float64) int {
-	at := root
-	for at >= 0 {
-		n := &f.nodes[at]
-		value := row[n.feature]
-		if value <= float64(n.threshold) || n.missingLeft && math.IsNaN(value) {
-			at = n.left
-		} else {
-			at = n.right
+// walksAtOnce is the number of trees that a prediction walks down in step: the
+// processor waits for the memory of one while it goes on with another.
+const walksAtOnce = 8
+
+// walk replaces the references by those to the leaves that the row ends in.
+func (f *Forest) walk(references []int32, row []float64) {
+	for walking := true; walking; {
+		walking = false
+		for i, reference := range references {
+			if reference >= 0 {
+				references[i] = f.nodes[reference].next(row)
+				walking = true
+			}
 		}
 	}
-	return int(^at)
+}
+
+// next returns the reference to the side that the row goes to. Which side is
+// hard to guess, so there is no branch on it: both are read before.
+func (n *node) next(row []float64) int32 {
+	value := row[n.feature]
+	side, right := n.left, n.right
+	if value != value {
+		if n.missingLeft {
+			return side
+		}
+		return right
+	}
+	if value > float64(n.threshold) {
+		side = right
+	}
+	return side
 }

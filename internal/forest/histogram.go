@@ -51,6 +51,14 @@ func (h *histogram) fill(samples []sample, bins []uint8, one sums) {
 	}
 }
 
+// subtract makes the histogram of a node's child from the node's and the other
+// child's.
+func (h *histogram) subtract(node, other *histogram) {
+	for bin := range h {
+		h[bin] = node[bin] - other[bin]
+	}
+}
+
 // split divides a node: rows in bins up to bin go to the left.
 type split struct {
 	column      int

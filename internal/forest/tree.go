@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 )
 
 // tree is a grown tree. Its references and its leaves' counts begin at 0.
@@ -15,41 +16,62 @@ type tree struct {
 	counts []byte
 }
 
-// grower grows one tree after another in the same buffers.
+// grower grows one tree after another in the same buffers: but for the tree
+// itself, nothing is allocated for it.
 type grower struct {
 	*training
 	samples   []sample // one more than a tree has
 	scratch   []sample
+	block     block
 	columns   []int
-	histogram histogram
+	root      growing
+	levels    [][2]growing // the left and the right child of a node of each depth
+	histogram histogram    // where nothing is kept
 	counts    [maxTargetBins]uint32
+	source    rand.PCG
 	random    *rand.Rand
 	tree      tree
 }
 
 func newGrower(t *training) *grower {
-	return &grower{
+	g := &grower{
 		training: t,
 		samples:  make([]sample, t.sampleRows+1),
 		scratch:  make([]sample, t.sampleRows),
 		columns:  make([]int, len(t.varying)),
+		block:    newBlock(t),
+		levels:   make([][2]growing, t.settings.MaxDepth),
 	}
+	g.random = rand.New(&g.source)
+	// Those of its own tries and those that its sibling's subtractions need.
+	limit := min(2*t.tries, len(t.varying), maxKept)
+	g.root.kept = newKept(len(t.features), limit)
+	for depth := range g.levels {
+		for side := range g.levels[depth] {
+			g.levels[depth][side].kept = newKept(len(t.features), limit)
+		}
+	}
+	return g
 }
 
 // grow returns the tree of a seed, cut short if the context ends.
 func (g *grower) grow(ctx context.Context, seed [2]uint64) tree {
-	source := rand.NewPCG(seed[0], seed[1])
-	g.random = rand.New(source)
+	g.source.Seed(seed[0], seed[1])
 	copy(g.columns, g.varying)
-	g.tree = tree{}
+	g.tree = tree{nodes: g.tree.nodes[:0], leaves: g.tree.leaves[:0], counts: g.tree.counts[:0]}
 
-	samples := g.draw(source)
-	var total sums
-	for _, s := range samples {
-		total += g.packing.one() + sums(s.steps)
+	root := &g.root
+	root.kept.forget()
+	root.samples, root.total = g.draw(&g.source), 0
+	for _, s := range root.samples {
+		root.total += g.packing.one() + sums(s.steps)
 	}
-	g.tree.root = g.branch(ctx, samples, total, 0)
-	return g.tree
+	return tree{
+		root:   g.branch(ctx, root),
+		nodes:  slices.Clone(g.tree.nodes),
+		leaves: slices.Clone(g.tree.leaves),
+		counts: slices.Clone(g.tree.counts),
+	}
 }
 
 // draw returns a random subset of the rows, ascending (Knuth, The Art of
@@ -67,15 +89,15 @@ func (g *grower) draw(source *rand.PCG) []sample {
 	return g.samples[:drawn]
 }
 
-// branch grows the part of a tree that the samples, which add up to total, end
-// in, and returns the reference to it.
-func (g *grower) branch(ctx context.Context, samples []sample, total sums, depth int) int32 {
-	if depth == g.settings.MaxDepth || len(samples)/2 < g.settings.MinLeafRows || ctx.Err() != nil {
-		return g.leaf(samples)
+// branch grows the part of a tree that begins with a node and returns the
+// reference to it.
+func (g *grower) branch(ctx context.Context, n *growing) int32 {
+	if n.depth == g.settings.MaxDepth || len(n.samples)/2 < g.settings.MinLeafRows || ctx.Err() != nil {
+		return g.leaf(n.samples)
 	}
-	best := g.bestSplit(samples, total)
+	best := g.bestSplit(n)
 	if best.gain == 0 {
-		return g.leaf(samples)
+		return g.leaf(n.samples)
 	}
 
 	feature := &g.features[best.column]
@@ -89,21 +111,23 @@ func (g *grower) branch(ctx context.Context, samples []sample, total sums, depth
 		feature:     uint16(best.column),
 		missingLeft: best.missingLeft,
 	})
-	middle := g.partition(samples, feature.bins, best)
-	left := g.branch(ctx, samples[:middle], best.left, depth+1)
-	right := g.branch(ctx, samples[middle:], total-best.left, depth+1)
-	g.tree.nodes[at].left, g.tree.nodes[at].right = left, right
+	if !g.block.holds() && len(n.samples) <= cap(g.block.rows) {
+		g.block.enter(n.samples, g.training)
+		// The sibling may yet want to see the samples.
+		defer g.block.leave(n.samples)
+	}
+	middle := g.partition(n.samples, g.binsOf(best.column), best)
+	left, right := g.children(n, middle, best)
+	leftBranch := g.branch(ctx, left)
+	rightBranch := g.branch(ctx, right)
+	g.tree.nodes[at].left, g.tree.nodes[at].right = leftBranch, rightBranch
 	return int32(at)
 }
 
 // bestSplit tries columns in random order: as many as the settings ask for,
 // and then others for as long as there is no split.
-//
-// It makes a histogram for each. Taking the smaller child's from the parent's
-// would need all columns' histograms at every node, which pays only if most
-// columns are tried.
-func (g *grower) bestSplit(samples []sample, total sums) split {
-	s := search{packing: g.packing, minRows: int64(g.settings.MinLeafRows), total: total}
+func (g *grower) bestSplit(n *growing) split {
+	s := search{packing: g.packing, minRows: int64(g.settings.MinLeafRows), total: n.total}
 	for tried := range g.columns {
 		if tried >= g.tries && s.best.gain > 0 {
 			break
@@ -112,11 +136,17 @@ func (g *grower) bestSplit(samples []sample, total sums) split {
 		g.columns[tried], g.columns[other] = g.columns[other], g.columns[tried]
 
 		column := g.columns[tried]
-		feature := &g.features[column]
-		g.histogram.fill(samples, feature.bins, g.packing.one())
-		s.try(column, &g.histogram, len(feature.edges)+1)
+		s.try(column, g.histogramOf(n, column), len(g.features[column].edges)+1)
 	}
 	return s.best
+}
+
+// binsOf returns the bins of a column for the rows as the samples number them.
+func (g *grower) binsOf(column int) []uint8 {
+	if g.block.holds() {
+		return g.block.bins[column]
+	}
+	return g.features[column].bins
 }
 
 // partition moves the samples that go to the left before the others, keeps the
@@ -149,15 +179,20 @@ func (g *grower) leaf(samples []sample) int32 {
 	clear(counts)
 	sum := 0.0
 	for _, s := range samples {
-		sum += g.target[s.row]
-		counts[g.targetBins[s.row]]++
+		row := s.row
+		if g.block.holds() {
+			row = g.block.rows[row]
+		}
+		sum += g.target[row]
+		counts[g.targetBins[row]]++
 	}
 	at := len(g.tree.leaves)
-	g.tree.leaves = append(g.tree.leaves, leaf{
+	l := leaf{
 		mean:   sum / float64(len(samples)),
 		rows:   uint32(len(samples)),
 		counts: uint32(len(g.tree.counts)),
-	})
-	g.tree.counts = appendCounts(g.tree.counts, counts)
+	}
+	g.tree.counts, l.planes = appendPlanes(g.tree.counts, counts)
+	g.tree.leaves = append(g.tree.leaves, l)
 	return ^int32(at)
 }

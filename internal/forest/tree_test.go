@@ -54,7 +54,7 @@ func TestPredictionFollowsTraining(t *testing.T) {
 		if mean := sum / float64(leaf.rows); mean != leaf.mean {
 			t.Errorf("leaf %d: the mean is %v, training found %v", at, mean, leaf.mean)
 		}
-		addCounts(counts, f.counts[leaf.counts:], -1)
+		addCounts(counts, f.counts[leaf.counts:], leaf.planes, -1)
 		for bin, difference := range counts {
 			if difference != 0 {
 				t.Errorf("leaf %d: the counts of bin %d differ by %v", at, bin, difference)
@@ -89,6 +89,23 @@ func TestDrawTakesEveryRowEquallyOften(t *testing.T) {
 		if math.Abs(float64(n)-draws*share) > 4.5*deviation {
 			t.Errorf("row %d was drawn %d times of %d, want about %.0f", row, n, draws, draws*share)
 		}
+	}
+}
+
+// What a tree allocates is the tree: a block each for its nodes, leaves and
+// counts. The growing of it, some hundred splits, takes no memory.
+func TestGrowingAllocatesTheTreeOnly(t *testing.T) {
+	d := newDataset(1, 20_000, 8, weakSignal)
+	settings := DefaultSettings()
+	settings.MinLeafRows = 5
+	g := newGrower(newTraining(context.Background(), d.columns, d.target, settings, rand.New(rand.NewPCG(1, 1))))
+	nodes := len(g.grow(t.Context(), [2]uint64{1, 2}).nodes)
+	if nodes < 300 {
+		t.Fatalf("the tree has %d nodes, too few to tell", nodes)
+	}
+	allocations := testing.AllocsPerRun(10, func() { g.grow(t.Context(), [2]uint64{1, 2}) })
+	if allocations > 3 {
+		t.Errorf("growing a tree of %d nodes allocates %v times, want 3", nodes, allocations)
 	}
 }
 

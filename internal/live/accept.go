@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
@@ -16,11 +17,9 @@ type accepted struct {
 	unclosed market.TimeRange
 }
 
-// accept takes in a state if it is newer than all before: by open time, then by
-// the exchange's time of the event, for the same event comes twice while two
-// connections overlap. Its counts may not shrink, for the exchange's machines
-// have clocks that differ. That a candle closed is accepted once, however late.
-// The caller holds f.mu.
+// accept takes in a state if it is newer than all before: by open time, then as
+// grewInto says, for the same event comes twice while two connections overlap.
+// That a candle closed is accepted once, however late. The caller holds f.mu.
 func (f *follower) accept(kline *Kline, now time.Time) accepted {
 	f.events++
 	f.lastEvent = market.Some(kline.ReceivedAt)
@@ -53,8 +52,25 @@ func (f *follower) accept(kline *Kline, now time.Time) accepted {
 	return a
 }
 
-// grewInto reports whether next can be a later state of the same candle.
+// grewInto reports whether next can be a later state of the same candle. What
+// tells is how far trading has come, and only where that is equal or unknown the
+// exchange's time of the event: its machines have clocks that differ, by minutes
+// at worst, and a connection to another one must not have to catch up with them.
 func (k *Kline) grewInto(next *Kline) bool {
-	trades := k.Candle.Trades.Valid && next.Candle.Trades.Valid && next.Candle.Trades.Value < k.Candle.Trades.Value
-	return !k.Closed && next.EventTime.After(k.EventTime) && !trades && next.Candle.Volume >= k.Candle.Volume
+	trades := compareKnown(k.Candle.Trades, next.Candle.Trades)
+	if k.Closed || trades > 0 || next.Candle.Volume < k.Candle.Volume {
+		return false
+	}
+	if order := cmp.Or(compareKnown(k.LastTradeID, next.LastTradeID), trades); order != 0 {
+		return order < 0
+	}
+	return next.EventTime.After(k.EventTime)
+}
+
+// compareKnown compares what two states have published, 0 where one has not.
+func compareKnown(a, b market.Optional[int64]) int {
+	if !a.Valid || !b.Valid {
+		return 0
+	}
+	return cmp.Compare(a.Value, b.Value)
 }

@@ -21,6 +21,21 @@ func TestAccept(t *testing.T) {
 	uncounted := stateAt(bitcoin, at(9))
 	uncounted.Candle.Trades = market.Optional[int64]{}
 
+	// traded is a state with a last trade, that is dated so many seconds after noon.
+	traded := func(lastTrade int64, second float64) Kline {
+		k := stateAt(bitcoin, noon)
+		k.Candle.Trades, k.LastTradeID, k.EventTime = market.Optional[int64]{}, market.Some(lastTrade), at(second)
+		return k
+	}
+	ahead := stateAt(bitcoin, at(5))
+	ahead.EventTime = at(5 + 4*60) // by a machine whose clock is fast
+	sameTrades := stateAt(bitcoin, at(5))
+	sameTrades.EventTime = at(5.5)
+	fewerByID := stateAt(bitcoin, at(9))
+	fewerByID.LastTradeID = market.Some(int64(100))
+	moreByID := stateAt(bitcoin, at(7))
+	moreByID.LastTradeID = market.Some(int64(101))
+
 	const newer, closes, unclosed = "newer ", "closes ", "unclosed "
 	for _, test := range []struct {
 		name   string
@@ -34,6 +49,14 @@ func TestAccept(t *testing.T) {
 		{"an earlier state", []Kline{state(7)}, state(5), ""},
 		{"later by the clock, but of fewer trades", []Kline{state(7)}, shrunk, ""},
 		{"later by the clock, but of less volume", []Kline{state(7)}, lessVolume, ""},
+		{"of more trades, after a clock that was ahead", []Kline{ahead}, state(6), newer},
+		{"of as many trades, after a clock that was ahead", []Kline{ahead}, state(5), ""},
+		{"of as many trades, later", []Kline{state(5)}, sameTrades, newer},
+		{"of a later trade, after a clock that was ahead", []Kline{traded(100, 245)}, traded(101, 6), newer},
+		{"of the same trade, later", []Kline{traded(100, 5)}, traded(100, 6), newer},
+		{"of the same trade, earlier", []Kline{traded(100, 6)}, traded(100, 5), ""},
+		{"later by the clock, but of an earlier trade", []Kline{traded(101, 5)}, traded(100, 6), ""},
+		{"of more trades, but of an earlier one", []Kline{moreByID}, fewerByID, ""},
 		{"trades that are not published", []Kline{state(7)}, uncounted, newer},
 		{"the end", []Kline{state(59)}, closeOf(bitcoin, noon, at(60)), newer + closes},
 		{"the end, said at the time of the last state", []Kline{state(59)}, closeOf(bitcoin, noon, at(59)), newer + closes},

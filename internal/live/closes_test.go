@@ -2,6 +2,7 @@ package live
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,6 +54,64 @@ func TestClosedCandlesWaitForTheDatabase(t *testing.T) {
 	})
 }
 
+func TestClosedCandlesArePublishedOldestFirst(t *testing.T) {
+	for range 10 { // waits are drawn by lot
+		inBubble(t, nil, two, func(t *testing.T, r *rig) {
+			r.live(30 * time.Second)
+			r.store.set(func() { r.store.candleAway = errAway })
+			r.live(95 * time.Second)
+			// Of two more, the newer is told of first.
+			first := midnightOf(r).Add(2 * time.Minute)
+			for _, open := range []time.Time{first.Add(time.Minute), first} {
+				r.exchange.push(Event{Kline: closeOf(bitcoin, open, open.Add(2*time.Minute))})
+			}
+			synctest.Wait()
+			r.store.set(func() { r.store.candleAway = nil })
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			for symbol, want := range map[market.Symbol]int{bitcoin.Symbol: 1 + 4, ether.Symbol: 1 + 2} {
+				candles := r.news.candles[symbol]
+				if len(candles) != want {
+					t.Errorf("%d candles of %s are published, want %d", len(candles), symbol, want)
+				}
+				for k := 1; k < len(candles); k++ {
+					if was, is := candles[k-1].Candle.OpenTime, candles[k].Candle.OpenTime; !is.After(was) {
+						t.Errorf("%s of %s is published after %s", is.Format(time.TimeOnly), symbol, was.Format(time.TimeOnly))
+					}
+				}
+			}
+		})
+	}
+}
+
+// Of more series than candles are stored at once, each waits because of its own
+// candles only.
+func TestACandleThatIsRefusedKeepsNoOtherSeriesWaiting(t *testing.T) {
+	series := []market.Series{bitcoin}
+	for k := range 2 * parallelCloses {
+		series = append(series, market.Series{Symbol: market.Symbol(fmt.Sprintf("BAD%dUSDT", k)), Interval: market.Minute1})
+	}
+	inBubble(t, nil, series, func(t *testing.T, r *rig) {
+		r.store.set(func() {
+			r.store.refuseOne = func(of market.Series, _ market.Candle) error {
+				if of != bitcoin {
+					return errors.New("syntax error")
+				}
+				return nil
+			}
+		})
+		for minute := range 3 {
+			r.live(time.Minute)
+			r.push(time.Second)
+			synctest.Wait()
+			open := midnightOf(r).Add(time.Duration(minute) * time.Minute)
+			if r.store.closed[bitcoin][open] != 1 {
+				t.Errorf("the candle of %s is not stored as it closes", open.Format(time.TimeOnly))
+			}
+		}
+	})
+}
+
 func TestWhatCannotBeStoredIsLeftToTheRepair(t *testing.T) {
 	for name, failure := range map[string]error{
 		"at once":       market.Errorf(market.Invalid, "high is below low"),
@@ -75,8 +134,8 @@ func TestWhatCannotBeStoredIsLeftToTheRepair(t *testing.T) {
 				if after := len(r.store.repairsOf(bitcoin)); after <= before {
 					t.Errorf("%d repairs, then %d", before, after)
 				}
-				if n := r.log.count("left to the repair"); n != 1 {
-					t.Errorf("it was logged %d times", n)
+				if n, counted := r.log.count("left to the repair"), r.Status().Symbols[0].Left; n != 1 || counted != 1 {
+					t.Errorf("it was logged %d times and counted %d times", n, counted)
 				}
 			})
 		})
@@ -88,7 +147,7 @@ func TestTooManyClosedCandlesAreLeftToTheRepair(t *testing.T) {
 		r.live(30 * time.Second)
 		r.store.set(func() { r.store.candleAway, r.store.repairAway = errAway, errAway })
 		r.live(15 * time.Minute)
-		if n := r.log.count("left to the repair"); n < 15-closeWorkers-closesPerSeries {
+		if n := r.log.count("left to the repair"); n < 15-closesPerSeries || n != int(r.Status().Symbols[0].Left) {
 			t.Errorf("%d candles were left", n)
 		}
 		r.store.set(func() { r.store.candleAway, r.store.repairAway = nil, nil })

@@ -22,14 +22,34 @@ type watched struct {
 	err        error         // why; set before ended is closed
 }
 
-// heard is when the newest event of a series came on a connection.
+// heard is when events of a series came on a connection, in nanoseconds of the
+// epoch by the exchange's clock.
 type heard struct {
 	follower *follower
-	at       atomic.Int64 // nanoseconds of the epoch by the exchange's clock, 0 before the first
+	at       atomic.Int64 // the newest one's, 0 before the first
+	lively   atomic.Int64 // that of the one since which none was late
+}
+
+// hear takes note of an event, which is late after that long a silence. It reports
+// whether it is the first.
+func (h *heard) hear(now time.Time, late time.Duration) (first bool) {
+	before := h.at.Load()
+	if now.UnixNano()-before >= int64(late) {
+		h.lively.Store(now.UnixNano())
+	}
+	h.at.Store(now.UnixNano())
+	return before == 0
+}
+
+// livelyFor returns how long events have come without one that was late, up to the
+// newest.
+func (h *heard) livelyFor() time.Duration {
+	newest := h.at.Load() // first: an event that comes meanwhile may have been late
+	return time.Duration(newest - h.lively.Load())
 }
 
 // watch begins to read a connection.
-func watch(ctx context.Context, service *Service, connection Connection, followers []*follower) *watched {
+func watch(ctx context.Context, service *Service, link *link, connection Connection, followers []*follower) *watched {
 	clock, timing := service.config.Clock, service.config.Timing
 	w := &watched{
 		connection: connection,
@@ -42,8 +62,8 @@ func watch(ctx context.Context, service *Service, connection Connection, followe
 		w.heard[f.series] = &heard{follower: f}
 		f.linked(1)
 	}
-	service.link.opened(w.opened)
-	go w.read(ctx, service)
+	link.opened(w.opened)
+	go w.read(ctx, service, link)
 	return w
 }
 
@@ -53,7 +73,7 @@ func (w *watched) close() {
 	<-w.ended
 }
 
-func (w *watched) read(ctx context.Context, service *Service) {
+func (w *watched) read(ctx context.Context, service *Service, link *link) {
 	defer close(w.ended)
 	defer func() {
 		w.connection.Close()
@@ -76,6 +96,10 @@ func (w *watched) read(ctx context.Context, service *Service) {
 			announced = true
 			continue
 		}
+		if event.Malformed {
+			link.malformed()
+			continue
+		}
 		h, asked := w.heard[event.Kline.Series]
 		if !asked {
 			service.config.Log.ErrorContext(ctx, "the stream delivers a series that was not asked for",
@@ -84,7 +108,7 @@ func (w *watched) read(ctx context.Context, service *Service) {
 		}
 		now := clock.Now()
 		service.hear(ctx, h.follower, &event.Kline, now)
-		if h.at.Swap(now.UnixNano()) == 0 {
+		if h.hear(now, service.config.Timing.SilentAfter) {
 			if waiting--; waiting == 0 {
 				close(w.delivered)
 			}

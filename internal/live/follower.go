@@ -33,7 +33,7 @@ type follower struct {
 
 	lastEvent                  market.Optional[time.Time]
 	events, duplicates, closed int64
-	filled, corrected          int64
+	filled, corrected, left    int64
 }
 
 // linked counts a connection that has been opened, or lost where by is -1.
@@ -72,6 +72,13 @@ func (f *follower) storedClosed(open time.Time) (complete bool) {
 	}
 	f.advance()
 	return !open.After(f.complete)
+}
+
+// leftOne counts a candle that closed but is left to a repair.
+func (f *follower) leftOne() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left++
 }
 
 // repaired counts every candle that closed up to an instant as stored.

@@ -26,10 +26,20 @@ type forecastWriter struct {
 	log     *slog.Logger
 	wake    chan struct{} // holds a token when there is something to be stored
 
+	forecastHalving, scoreHalving halving // of whoever stores
+
 	mu        sync.Mutex
 	forecasts []forecast.Forecast
 	scores    []score
-	dropped   int
+	dropped   int // since takeDropped was asked
+	counts    map[market.Symbol]*forecastCounts
+}
+
+// forecastCounts is what became of a symbol's forecasts and of the scoring of its
+// candles.
+type forecastCounts struct {
+	made, stored, refused, dropped               int64
+	closed, scored, scoresRefused, scoresDropped int64
 }
 
 // score is a closed candle, as far as its forecasts are scored by it.
@@ -40,24 +50,38 @@ type score struct {
 }
 
 func newForecastWriter(config Config) *forecastWriter {
-	return &forecastWriter{
+	w := &forecastWriter{
 		store: config.Forecasts, clock: config.Clock, backoff: config.Timing.backoff(), log: config.Log,
-		wake: make(chan struct{}, 1),
+		wake:            make(chan struct{}, 1),
+		forecastHalving: newHalving(mostForecasts), scoreHalving: newHalving(1),
+		counts: map[market.Symbol]*forecastCounts{},
 	}
+	for _, series := range config.Series {
+		w.counts[series.Symbol] = &forecastCounts{}
+	}
+	return w
 }
 
 // add has a forecast stored. It does not wait.
 func (w *forecastWriter) add(made forecast.Forecast) {
+	if w.store == nil {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.counts[made.Symbol].made++
 	w.forecasts = append(w.forecasts, made)
 	w.trim()
 }
 
 // score has the forecasts of a candle scored. It does not wait.
 func (w *forecastWriter) score(s score) {
+	if w.store == nil {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.counts[s.series.Symbol].closed++
 	w.scores = append(w.scores, s)
 	w.trim()
 }
@@ -75,13 +99,13 @@ func (w *forecastWriter) awaitRoom(ctx context.Context) {
 
 // trim drops the oldest of what is too much, and wakes whoever stores.
 func (w *forecastWriter) trim() {
-	if excess := len(w.forecasts) - mostForecasts; excess > 0 {
-		w.forecasts = w.forecasts[excess:]
-		w.dropped += excess
+	for ; len(w.forecasts) > mostForecasts; w.forecasts = w.forecasts[1:] {
+		w.counts[w.forecasts[0].Symbol].dropped++
+		w.dropped++
 	}
-	if excess := len(w.scores) - mostScores; excess > 0 {
-		w.scores = w.scores[excess:]
-		w.dropped += excess
+	for ; len(w.scores) > mostScores; w.scores = w.scores[1:] {
+		w.counts[w.scores[0].series.Symbol].scoresDropped++
+		w.dropped++
 	}
 	select {
 	case w.wake <- struct{}{}:
@@ -97,8 +121,8 @@ func (w *forecastWriter) run(ctx context.Context) {
 			return
 		case <-w.wake:
 		}
-		for attempt := 1; ; attempt++ {
-			err := w.flush(ctx, attempt >= storeAttempts)
+		for {
+			err := w.flush(ctx)
 			if err == nil {
 				w.backoff.reset()
 				break
@@ -117,7 +141,7 @@ func (w *forecastWriter) run(ctx context.Context) {
 
 // finish stores what waits, once.
 func (w *forecastWriter) finish(ctx context.Context) {
-	if err := w.flush(ctx, false); err != nil {
+	if err := w.flush(ctx); err != nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.log.ErrorContext(ctx, "forecasts are lost", slog.Int("forecasts", len(w.forecasts)),
@@ -126,59 +150,90 @@ func (w *forecastWriter) finish(ctx context.Context) {
 }
 
 // flush stores forecasts, then scores candles, up to the first failure. What is
-// refused for a reason that is not the database's absence is dropped where
-// giveUp says so, lest it keeps all that follows waiting.
-func (w *forecastWriter) flush(ctx context.Context, giveUp bool) error {
-	timed := func(call func(ctx context.Context) error) error {
-		ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-		defer cancel()
-		return call(ctx)
-	}
-	settled := func(err error) bool {
-		return err == nil || giveUp && refused(err)
-	}
+// refused itself is set aside, lest it keeps all that follows waiting.
+func (w *forecastWriter) flush(ctx context.Context) error {
 	w.mu.Lock()
 	forecasts, scores := w.forecasts, w.scores
 	w.forecasts, w.scores = nil, nil
 	w.mu.Unlock()
-	if w.store == nil {
-		return nil
-	}
-	var failed error
-	if len(forecasts) > 0 {
-		err := timed(func(ctx context.Context) error { return w.store.WriteForecasts(ctx, forecasts) })
-		if err != nil {
-			failed = fmt.Errorf("storing %d forecasts: %w", len(forecasts), err)
-		}
-		if settled(failed) {
-			w.giveUp(ctx, len(forecasts), failed)
-			forecasts, failed = nil, nil
-		}
-	}
-	for len(scores) > 0 && failed == nil {
-		s := scores[0]
-		err := timed(func(ctx context.Context) error {
-			_, err := w.store.ScoreForecasts(ctx, s.series, s.openTime, s.open, s.close)
-			return err
-		})
-		if err != nil {
-			failed = fmt.Errorf("scoring forecasts of %s: %w", s.series, err)
-		}
-		if settled(failed) {
-			w.giveUp(ctx, 1, failed)
-			scores, failed = scores[1:], nil
-		}
+	forecasts, err := w.storeForecasts(ctx, forecasts)
+	if err == nil {
+		scores, err = w.scoreAll(ctx, scores)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.forecasts = append(forecasts, w.forecasts...)
 	w.scores = append(scores, w.scores...)
-	return failed
+	return err
 }
 
-func (w *forecastWriter) giveUp(ctx context.Context, count int, err error) {
-	if err != nil {
-		w.log.ErrorContext(ctx, "forecasts or their scores are given up", slog.Int("count", count), slog.Any("error", err))
+// storeForecasts returns what has to wait, and why.
+func (w *forecastWriter) storeForecasts(ctx context.Context, left []forecast.Forecast) ([]forecast.Forecast, error) {
+	w.forecastHalving.begin()
+	for len(left) > 0 {
+		batch := left[:min(len(left), w.forecastHalving.size)]
+		err := timed(ctx, func(ctx context.Context) error { return w.store.WriteForecasts(ctx, batch) })
+		switch w.forecastHalving.after(len(batch), err) {
+		case isStored:
+			for k := range batch {
+				w.became(batch[k].Symbol, func(c *forecastCounts) { c.stored++ })
+			}
+		case isHalved:
+			continue
+		case setAside:
+			w.became(batch[0].Symbol, func(c *forecastCounts) { c.refused++ })
+			w.log.ErrorContext(ctx, "a forecast cannot be stored and is set aside", slog.String("series", batch[0].Series.String()),
+				slog.Time("as_of", batch[0].AsOf), slog.Any("error", err))
+		case waits:
+			return left, fmt.Errorf("storing %d forecasts: %w", len(batch), err)
+		}
+		left = left[len(batch):]
+	}
+	return nil, nil
+}
+
+// scoreAll returns what has to wait, and why.
+func (w *forecastWriter) scoreAll(ctx context.Context, left []score) ([]score, error) {
+	w.scoreHalving.begin()
+	for len(left) > 0 {
+		s := left[0]
+		err := timed(ctx, func(ctx context.Context) error {
+			_, err := w.store.ScoreForecasts(ctx, s.series, s.openTime, s.open, s.close)
+			return err
+		})
+		switch w.scoreHalving.after(1, err) {
+		case isStored:
+			w.became(s.series.Symbol, func(c *forecastCounts) { c.scored++ })
+		case setAside:
+			w.became(s.series.Symbol, func(c *forecastCounts) { c.scoresRefused++ })
+			w.log.ErrorContext(ctx, "the forecasts of a candle cannot be scored and are set aside", slog.String("series", s.series.String()),
+				slog.Time("open_time", s.openTime), slog.Any("error", err))
+		case waits:
+			return left, fmt.Errorf("scoring forecasts of %s: %w", s.series, err)
+		}
+		left = left[1:]
+	}
+	return nil, nil
+}
+
+// became counts what became of something of a symbol.
+func (w *forecastWriter) became(symbol market.Symbol, add func(*forecastCounts)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	add(w.counts[symbol])
+}
+
+// count fills in what a status says of forecasts.
+func (w *forecastWriter) count(symbols []SymbolStatus) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for k := range symbols {
+		c := w.counts[symbols[k].Symbol]
+		symbols[k].Forecasts = ForecastStatus{
+			Stored: c.stored, Held: c.made - c.stored - c.refused - c.dropped, Dropped: c.dropped, Refused: c.refused,
+			Scored: c.scored, Unscored: c.closed - c.scored - c.scoresRefused - c.scoresDropped,
+			ScoresDropped: c.scoresDropped, ScoresRefused: c.scoresRefused,
+		}
 	}
 }
 

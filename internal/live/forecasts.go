@@ -16,6 +16,7 @@ const storeForecastEvery = time.Minute
 // sample is the state of a series at a place of the sampling grid.
 type sample struct {
 	place time.Time
+	taken time.Time // not before place
 	state Kline
 }
 
@@ -83,14 +84,26 @@ func (f *forecasts) run(ctx context.Context) {
 	}
 }
 
-// forecast makes a forecast of a sample. The newest state at a candle's first
-// places may be the end of the candle before, of which there is nothing to say.
-func (f *forecasts) forecast(ctx context.Context, s *sample) {
-	series, candle := s.state.Series, s.state.Candle
+// asOf returns the instant of which a sample says how the market stood: its
+// place, or that of a newer state, lest a forecast claims to have known less than
+// it did. No state can be newer than when it was taken, whatever the clock says of
+// the machine of the exchange that it is from.
+func (s *sample) asOf() time.Time {
 	at := s.place
 	if s.state.EventTime.After(at) {
 		at = s.state.EventTime
 	}
+	if at.After(s.taken) {
+		at = s.taken
+	}
+	return at
+}
+
+// forecast makes a forecast of a sample. The newest state at a candle's first
+// places may be the end of the candle before, of which there is nothing to say.
+func (f *forecasts) forecast(ctx context.Context, s *sample) {
+	series, candle := s.state.Series, s.state.Candle
+	at := s.asOf()
 	if s.state.Closed || !at.Before(series.Interval.Next(candle.OpenTime)) {
 		return
 	}

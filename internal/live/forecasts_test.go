@@ -1,11 +1,13 @@
 package live
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -91,17 +93,116 @@ func TestForecastsWaitForTheDatabaseAndAreScoredAfterwards(t *testing.T) {
 	})
 }
 
-func TestARefusedForecastDoesNotHoldUpTheOthers(t *testing.T) {
-	inBubble(t, forecasting, []market.Series{bitcoin}, func(t *testing.T, r *rig) {
-		r.store.set(func() { r.store.otherAway = market.Errorf(market.Invalid, "no such model") })
-		r.live(20 * time.Minute)
-		r.store.set(func() { r.store.otherAway = nil })
-		r.live(5 * time.Minute)
-		if r.log.count("given up") == 0 {
-			t.Error("nothing was given up")
+func TestAForecastThatIsRefusedIsSetAsideAlone(t *testing.T) {
+	invalid, unknown := market.Errorf(market.Invalid, "no such model"), errors.New("new row violates a check constraint")
+	for name, test := range map[string]struct {
+		failure error
+		bad     []int // minutes
+		flushes int   // until all is stored
+	}{
+		"the first":                    {invalid, []int{0}, 1},
+		"several":                      {invalid, []int{1, 4, 5, 9}, 1},
+		"a reason unknown":             {unknown, []int{5}, 1},
+		"a reason unknown, each":       {unknown, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 10 * storeAttempts},
+		"a reason unknown, from first": {unknown, []int{0, 1, 7}, 2*storeAttempts - 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(forecasting, bitcoin)
+			isBad := func(at time.Time) error {
+				if slices.Contains(test.bad, int(at.Sub(midnight)/time.Minute)) {
+					return test.failure
+				}
+				return nil
+			}
+			r.store.refuseMade = func(made forecast.Forecast) error { return isBad(made.OpenTime) }
+			r.store.refuseEnd = func(s score) error { return isBad(s.openTime) }
+			w := r.forecasts.writer
+			for minute := range 10 {
+				open := midnight.Add(time.Duration(minute) * time.Minute)
+				w.add(forecast.Forecast{Series: bitcoin, AsOf: open, OpenTime: open})
+				w.score(score{series: bitcoin, openTime: open})
+			}
+			if held := r.Status().Symbols[0].Forecasts; held != (ForecastStatus{Held: 10, Unscored: 10}) {
+				t.Errorf("before, status is %+v", held)
+			}
+			flushes := 1
+			for w.flush(t.Context()) != nil {
+				flushes++
+			}
+			bad := int64(len(test.bad))
+			want := ForecastStatus{Stored: 10 - bad, Refused: bad, Scored: 10 - bad, ScoresRefused: bad}
+			if got := r.Status().Symbols[0].Forecasts; got != want {
+				t.Errorf("status is %+v, want %+v", got, want)
+			}
+			if n := int64(len(r.store.forecasts)); n != want.Stored {
+				t.Errorf("%d forecasts are stored", n)
+			}
+			if n := int64(r.log.count("is set aside") + r.log.count("are set aside")); n != 2*bad {
+				t.Errorf("it was logged %d times", n)
+			}
+			if flushes > 2*test.flushes {
+				t.Errorf("%d flushes, want %d at most", flushes, 2*test.flushes)
+			}
+			for _, text := range r.store.misscored {
+				t.Error(text)
+			}
+		})
+	}
+}
+
+// What a candle's forecasts are as of is not before what is known of it.
+func TestAForecastIsAsOfItsState(t *testing.T) {
+	state := stateAt(bitcoin, midnight.Add(31*time.Second))
+	end := midnight.Add(time.Minute)
+	for _, test := range []struct {
+		name                string
+		place, event, taken time.Duration
+		want                time.Duration
+	}{
+		{"a state of before its place", 30 * time.Second, 29 * time.Second, 30 * time.Second, 30 * time.Second},
+		{"a newer state, sampled late", 30 * time.Second, 31 * time.Second, 32 * time.Second, 31 * time.Second},
+		{"by a clock that is fast", 30 * time.Second, 50 * time.Second, 32 * time.Second, 32 * time.Second},
+		{"by a clock that is ahead of the close", 30 * time.Second, 4 * time.Minute, 32 * time.Second, 32 * time.Second},
+		{"sampled after the close", 55 * time.Second, 59 * time.Second, 61 * time.Second, 59 * time.Second},
+	} {
+		state.EventTime = midnight.Add(test.event)
+		r := newRig(forecasting, bitcoin)
+		r.forecasts.forecast(t.Context(), &sample{place: midnight.Add(test.place), taken: midnight.Add(test.taken), state: state})
+		if len(r.news.made) != 1 {
+			t.Errorf("%s: %d forecasts", test.name, len(r.news.made))
+		} else if asOf := r.news.made[0].AsOf; !asOf.Equal(midnight.Add(test.want)) || !asOf.Before(end) {
+			t.Errorf("%s: as of %s, want %s after the open", test.name, asOf, test.want)
 		}
-		if n := len(r.store.forecasts); n < 4 {
-			t.Errorf("%d forecasts are stored", n)
+	}
+}
+
+// The fake forecaster complains of forecasts that are as of an earlier instant
+// than their state.
+func TestSamplesThatAreTakenLateAreForecastAsOfTheirState(t *testing.T) {
+	inBubble(t, forecasting, []market.Series{bitcoin}, func(t *testing.T, r *rig) {
+		r.live(10 * time.Second)
+		r.clock.forward(2 * time.Second) // which the sampler's timer does not know
+		r.live(10 * time.Second)
+		if n := len(r.news.made); n < 2 {
+			t.Errorf("%d forecasts", n)
+		}
+	})
+}
+
+func TestAnExchangeWhoseClockIsFastHasItsCandlesForecast(t *testing.T) {
+	inBubble(t, forecasting, two, func(t *testing.T, r *rig) {
+		r.exchange.set(func() {
+			r.exchange.alter = func(_ *fakeConnection, e Event) []Event {
+				e.Kline.EventTime = e.Kline.EventTime.Add(4 * time.Minute)
+				return []Event{e}
+			}
+		})
+		r.live(time.Minute)
+		r.exchange.set(func() { r.exchange.alter = nil }) // that of another machine is right
+		r.live(2*time.Minute - time.Second)
+		want := 2 * (3*60/5 - 3) // where a candle opens, there is nothing to say
+		if n := len(r.news.made); n != want {
+			t.Errorf("%d forecasts, want %d", n, want)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -111,7 +112,7 @@ func inBubble(t *testing.T, alter func(*Config), series []market.Series, test fu
 		if err := r.stop(); err != nil {
 			t.Error(err)
 		}
-		for _, error := range append(r.store.disorder, r.store.misscored...) {
+		for _, error := range slices.Concat(r.store.disorder, r.store.misscored, r.store.ignorant) {
 			t.Error(error)
 		}
 		for _, series := range series {

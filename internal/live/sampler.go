@@ -62,7 +62,7 @@ func (s *sampler) sampleDue(ctx context.Context) {
 			ExchangeTime: state.EventTime, ReceivedAt: state.ReceivedAt,
 		})
 		if s.service.forecasts != nil {
-			samples = append(samples, sample{place, state})
+			samples = append(samples, sample{place, now.UTC(), state})
 		}
 	}
 	if len(samples) > 0 {

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,14 +42,14 @@ type publisher interface{ Publish(Update) }
 
 // Service follows the market until it is told to stop.
 type Service struct {
-	config    Config
-	hub       publisher
-	followers []*follower
-	repairs   *repairs
-	closes    *closes
-	forecasts *forecasts // nil without a Forecaster
-	ticks     *tickBuffer
-	link      linkStatus
+	config      Config
+	hub         publisher
+	followers   []*follower
+	supervisors []*supervisor
+	repairs     *repairs
+	closes      *closes
+	forecasts   *forecasts // nil without a Forecaster
+	ticks       *tickBuffer
 }
 
 // NewService returns a service that does nothing yet.
@@ -67,6 +68,9 @@ func newService(config Config, hub publisher) *Service {
 	s.repairs = newRepairs(config, hub, s.forecasts)
 	s.closes = newCloses(config, hub, s.repairs, s.forecasts)
 	s.ticks = newTickBuffer(config.Series, config.SampleEvery)
+	for followers := range slices.Chunk(s.followers, seriesOnConnection) {
+		s.supervisors = append(s.supervisors, newSupervisor(s, followers))
+	}
 	return s
 }
 
@@ -77,26 +81,21 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := s.config.validate(); err != nil {
 		return err
 	}
-	s.link.lost(s.config.Clock.Now()) // there is none yet
 	var working sync.WaitGroup
-	for rest := s.followers; len(rest) > 0; {
-		n := min(len(rest), seriesOnConnection)
-		supervisor := newSupervisor(s, rest[:n])
+	for _, supervisor := range s.supervisors {
+		supervisor.link.lost(s.config.Clock.Now())
 		working.Go(func() { supervisor.run(ctx) })
-		rest = rest[n:]
 	}
 	sampler := newSampler(s)
 	working.Go(func() { sampler.run(ctx) })
 	writer := newTickWriter(s)
 	working.Go(func() { writer.run(ctx) })
-	for range closeWorkers {
-		working.Go(func() { s.closes.work(ctx) })
-	}
 	if s.forecasts != nil {
 		working.Go(func() { s.forecasts.run(ctx) })
 		working.Go(func() { s.forecasts.writer.run(ctx) })
 	}
 	working.Wait()
+	s.closes.wait()
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()

@@ -18,9 +18,9 @@ type TickStore interface {
 	// the end of its last gap and a microsecond after its last tick. It returns
 	// nothing where there is neither.
 	AccountedUntil(ctx context.Context, symbol market.Symbol) (market.Optional[time.Time], error)
-	// WriteStreamGap stores a range of the sampling grid without ticks and why. It
-	// replaces a gap of the same symbol and start, for a gap is stored while it
-	// still grows.
+	// WriteStreamGap stores a range of the sampling grid of which this process took
+	// no ticks, and why. It replaces a gap of the same symbol and start unless that is
+	// longer, for a gap is stored while it still grows.
 	WriteStreamGap(ctx context.Context, gap StreamGap) error
 }
 
@@ -53,7 +53,8 @@ type CandleStore interface {
 // Repairer makes stored candles complete after something was missed.
 type Repairer interface {
 	// Repair fetches what is missing of a series since an instant, up to now. A zero
-	// since is the newest candle that was stored before the service began. It calls
+	// since is a week before the newest candle that was stored before the service
+	// began, but not before the oldest. It calls
 	// mended with what it has stored, some candles at a time, even where it fails
 	// later.
 	Repair(ctx context.Context, series market.Series, since time.Time, mended func([]Mended)) error

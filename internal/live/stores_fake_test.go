@@ -21,6 +21,7 @@ type fakeStore struct {
 	mu         sync.Mutex
 	ticksAway  error // what the tick store answers
 	candleAway error
+	refuseOne  func(market.Series, market.Candle) error // what the candle store never takes
 	repairAway error
 	checkAway  error
 	refuse     func(market.Tick) error // what the tick store never takes
@@ -41,6 +42,9 @@ type fakeStore struct {
 	mends     map[task][]Mended // what the next repair, or check, stores
 
 	noForecast error
+	refuseMade func(forecast.Forecast) error // what the forecast store never takes
+	refuseEnd  func(score) error
+	ignorant   []string // forecasts as of an instant before that of their state
 	forecasts  []forecast.Forecast
 	scored     []score
 	misscored  []string
@@ -156,6 +160,11 @@ func (s *fakeStore) StoreClosed(_ context.Context, series market.Series, candle 
 	if s.candleAway != nil {
 		return s.candleAway
 	}
+	if s.refuseOne != nil {
+		if err := s.refuseOne(series, candle); err != nil {
+			return err
+		}
+	}
 	if s.closed[series] == nil {
 		s.closed[series] = map[time.Time]int{}
 	}
@@ -237,6 +246,10 @@ func (s *fakeStore) isChecked(series market.Series, open time.Time) bool {
 func (s *fakeStore) ForecastOpen(_ context.Context, state forecast.OpenCandle) (forecast.Forecast, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// There is a trade a second.
+	if known := state.Candle.OpenTime.Add(time.Duration(state.Candle.Trades.Value-1) * time.Second); state.At.Before(known) {
+		s.ignorant = append(s.ignorant, fmt.Sprintf("as of %s, of a state of %s", state.At, known))
+	}
 	return forecast.Forecast{Series: state.Series, AsOf: state.At, OpenTime: state.Candle.OpenTime}, s.noForecast
 }
 
@@ -245,6 +258,13 @@ func (s *fakeStore) WriteForecasts(_ context.Context, forecasts []forecast.Forec
 	defer s.mu.Unlock()
 	if s.otherAway != nil {
 		return s.otherAway
+	}
+	for _, made := range forecasts {
+		if s.refuseMade != nil {
+			if err := s.refuseMade(made); err != nil {
+				return err
+			}
+		}
 	}
 	for _, made := range forecasts {
 		if slices.ContainsFunc(s.scored, func(c score) bool { return c.series == made.Series && c.openTime.Equal(made.OpenTime) }) {
@@ -262,6 +282,11 @@ func (s *fakeStore) ScoreForecasts(
 	defer s.mu.Unlock()
 	if s.otherAway != nil {
 		return 0, s.otherAway
+	}
+	if s.refuseEnd != nil {
+		if err := s.refuseEnd(score{series, openTime, open, close}); err != nil {
+			return 0, err
+		}
 	}
 	s.scored = append(s.scored, score{series, openTime, open, close})
 	return 1, nil

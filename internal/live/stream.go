@@ -23,11 +23,12 @@ type Connection interface {
 	Close() error
 }
 
-// Event is what a stream says: the state of a candle, or that it is about to
-// end.
+// Event is what a stream says: the state of a candle, that it is about to end, or
+// something that cannot be understood. Kline is empty but for the first.
 type Event struct {
-	Shutdown bool // the exchange is going to close the connection; Kline is empty
-	Kline    Kline
+	Shutdown  bool // the exchange is going to close the connection
+	Malformed bool // a message was skipped, which may have been about any series
+	Kline     Kline
 }
 
 // Kline is the state of a candle at an instant.

@@ -22,7 +22,8 @@ type account struct {
 	gaps     []gap // by start; no two overlap
 	growing  bool  // the last gap may go on
 
-	samples, held, missing, refused int64
+	samples, held, refused int64
+	missing                map[GapReason]int64 // without those of before this process
 }
 
 // gap is a StreamGap and how much of it is stored.
@@ -33,7 +34,7 @@ type gap struct {
 
 // miss adds places after all others.
 func (a *account) miss(missed StreamGap) {
-	a.missing += int64(missed.Missing)
+	a.missing[missed.Reason] += int64(missed.Missing)
 	if n := len(a.gaps); a.growing && a.gaps[n-1].Reason == missed.Reason && a.gaps[n-1].End.Equal(missed.Start) {
 		a.gaps[n-1].End = missed.End
 		a.gaps[n-1].Missing += missed.Missing
@@ -47,7 +48,7 @@ func (a *account) miss(missed StreamGap) {
 // stored.
 func (a *account) drop(place market.TimeRange) {
 	a.held--
-	a.missing++
+	a.missing[DatabaseAway]++
 	after, _ := slices.BinarySearchFunc(a.gaps, place.Start, func(g gap, start time.Time) int { return g.Start.Compare(start) })
 	if after > 0 && a.gaps[after-1].Reason == DatabaseAway && a.gaps[after-1].End.Equal(place.Start) {
 		a.gaps[after-1].End = place.End

@@ -10,9 +10,9 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
-// longestPatience bounds how long a connection may say nothing of a series about
-// which the ones before it said nothing either.
-const longestPatience = time.Hour
+// longestPatience bounds how long a connection may say nothing of a series that
+// is often silent.
+const longestPatience = 15 * time.Minute
 
 // supervisor sees to it that there is a connection for its series.
 type supervisor struct {
@@ -22,9 +22,10 @@ type supervisor struct {
 	clock     Clock
 	timing    Timing
 	backoff   backoff
-	// patience is how long a silence is borne of series that the last connection
-	// never told anything of: where the market itself is silent, a new connection
-	// helps less each time.
+	link      link
+	// patience is how long a silence is borne of series because of which connections
+	// were replaced: where the market itself is silent, a new one helps less each
+	// time. It is forgotten once they have been lively for that long.
 	patience map[*follower]time.Duration
 	log      *slog.Logger
 }
@@ -35,6 +36,7 @@ func newSupervisor(service *Service, followers []*follower) *supervisor {
 		clock: service.config.Clock, timing: service.config.Timing, backoff: service.config.Timing.backoff(),
 		patience: map[*follower]time.Duration{}, log: service.config.Log,
 	}
+	s.link.lost(s.clock.Now()) // there is none yet
 	for _, f := range followers {
 		s.series = append(s.series, f.series)
 	}
@@ -67,7 +69,7 @@ func (s *supervisor) connect(ctx context.Context, wait time.Duration) *watched {
 func (s *supervisor) open(ctx context.Context, wait *time.Duration) *watched {
 	connection, err := s.service.config.Dialer.Dial(ctx, s.series)
 	if err == nil {
-		return watch(ctx, s.service, connection, s.followers)
+		return watch(ctx, s.service, &s.link, connection, s.followers)
 	}
 	*wait = s.backoff.next()
 	if market.ErrorCode(err) != market.Unavailable {
@@ -85,7 +87,7 @@ func (s *supervisor) keep(ctx context.Context, current *watched) *watched {
 	for {
 		silent, next := current.silent(s.clock.Now(), s.patienceWith)
 		if len(silent) > 0 {
-			s.loosePatience(current, silent)
+			s.gainPatience(current, silent)
 			s.log.WarnContext(ctx, "the stream is silent, replacing the connection",
 				slog.Int("series", len(silent)), slog.String("first", silent[0].series.String()))
 			successor := s.replace(ctx, current)
@@ -109,7 +111,7 @@ func (s *supervisor) keep(ctx context.Context, current *watched) *watched {
 		}
 		successor := s.replace(ctx, current)
 		if successor != nil {
-			s.service.link.rotated()
+			s.link.rotated()
 		}
 		return successor
 	}
@@ -118,7 +120,7 @@ func (s *supervisor) keep(ctx context.Context, current *watched) *watched {
 // lost takes note that a connection has ended.
 func (s *supervisor) lost(ctx context.Context, current *watched) *watched {
 	s.calm(current)
-	s.service.link.lost(s.clock.Now())
+	s.link.lost(s.clock.Now())
 	if ctx.Err() == nil {
 		s.log.WarnContext(ctx, "the stream was lost", slog.Duration("age", s.clock.Now().Sub(current.opened)), slog.Any("error", current.err))
 	}
@@ -189,19 +191,16 @@ func (s *supervisor) askMend(ctx context.Context, followers []*follower) {
 
 // patienceWith returns how long a silence is borne.
 func (s *supervisor) patienceWith(h *heard) time.Duration {
-	if h.at.Load() != 0 {
+	if learnt, known := s.patience[h.follower]; known && h.livelyFor() >= learnt {
 		delete(s.patience, h.follower)
 	}
 	return cmp.Or(s.patience[h.follower], s.timing.SilentAfter)
 }
 
-// loosePatience lengthens the next silence that is borne of series that the
-// connection has never told anything of.
-func (s *supervisor) loosePatience(current *watched, silent []*follower) {
+// gainPatience lengthens the next silence that is borne of series.
+func (s *supervisor) gainPatience(current *watched, silent []*follower) {
 	for _, f := range silent {
-		if h := current.heard[f.series]; h.at.Load() == 0 {
-			s.patience[f] = min(2*s.patienceWith(h), longestPatience)
-		}
+		s.patience[f] = max(s.timing.SilentAfter, min(2*s.patienceWith(current.heard[f.series]), longestPatience))
 	}
 }
 

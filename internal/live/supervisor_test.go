@@ -26,7 +26,7 @@ func TestAConnectionThatIsLostIsReplacedAndWhatWasMissedRepaired(t *testing.T) {
 			t.Errorf("after the loss the repairs were %+v, want another since %s, the last closed candle", repairs, want)
 		}
 		status := r.Status()
-		if !status.Connected || status.Connections != 2 || status.Rotations != 0 {
+		if !status.Connected || status.Connections[0].Opened != 2 || status.Connections[0].Rotations != 0 {
 			t.Errorf("status is %#v", status)
 		}
 	})
@@ -39,8 +39,8 @@ func TestARotationLosesNothing(t *testing.T) {
 		r.live(lasts)
 		time.Sleep(time.Second)
 		status := r.Status()
-		if status.Rotations < 9 || status.Connections != status.Rotations+1 {
-			t.Errorf("%d rotations, %d connections", status.Rotations, status.Connections)
+		if status.Connections[0].Rotations < 9 || status.Connections[0].Opened != status.Connections[0].Rotations+1 {
+			t.Errorf("%d rotations, %d connections", status.Connections[0].Rotations, status.Connections[0].Opened)
 		}
 		for _, series := range two {
 			// One state a second and one end a minute, but for the one of the candle
@@ -79,7 +79,7 @@ func TestTheOldConnectionIsHeardUntilTheNewOneDelivers(t *testing.T) {
 		if open := r.exchange.open(); len(open) != 1 || open[0].latency == 0 {
 			t.Errorf("%d connections are open after the new one delivered", len(open))
 		}
-		if got := r.Status().Rotations; got != 1 {
+		if got := r.Status().Connections[0].Rotations; got != 1 {
 			t.Errorf("%d rotations", got)
 		}
 	})
@@ -115,7 +115,7 @@ func TestASuccessorThatIsLostLeavesTheOldConnection(t *testing.T) {
 			}
 		}
 		r.live(10 * time.Second)
-		if status := r.Status(); status.Connections != 3 || status.Rotations != 1 || !status.Connected {
+		if status := r.Status(); status.Connections[0].Opened != 3 || status.Connections[0].Rotations != 1 || !status.Connected {
 			t.Errorf("status is %#v", status)
 		}
 		if reasons := r.store.reasons(bitcoin.Symbol); len(reasons) != 0 {
@@ -133,7 +133,7 @@ func TestSuccessorsThatAreLostAtOnceAreNotDialledAllTheTime(t *testing.T) {
 		if dials := len(r.exchange.dials()); dials < 10 || dials > 60 {
 			t.Errorf("%d dials in ten minutes", dials)
 		}
-		if status := r.Status(); !status.Connected || status.Rotations != 0 {
+		if status := r.Status(); !status.Connected || status.Connections[0].Rotations != 0 {
 			t.Errorf("status is %#v", status)
 		}
 	})
@@ -163,17 +163,16 @@ func TestASilentSymbolHasTheConnectionReplacedLessAndLessOften(t *testing.T) {
 			}
 		})
 		r.live(63 * time.Minute)
-		// After 1, 2, 4, 8, 16 and 32 minutes of silence, the second minute on a
-		// connection that never said anything of it.
-		if status := r.Status(); status.Connections != 1+6 || status.Rotations != 0 {
-			t.Errorf("%d connections, %d rotations", status.Connections, status.Rotations)
+		// After 1, 2, 4, 8, 15, 15 and 15 minutes of silence.
+		if status := r.Status(); status.Connections[0].Opened != 1+7 || status.Connections[0].Rotations != 0 {
+			t.Errorf("%d connections, %d rotations", status.Connections[0].Opened, status.Connections[0].Rotations)
 		}
 		if reasons := r.store.reasons(bitcoin.Symbol); len(reasons) != 0 {
 			t.Errorf("gaps of the other one: %v", reasons)
 		}
 		// Once at the start, and then whenever a connection was replaced; the candles
 		// that are missed meanwhile are asked for when the next state comes.
-		if of, ofOther := len(r.store.repairsOf(ether)), len(r.store.repairsOf(bitcoin)); of != 1+6 || ofOther != 1 {
+		if of, ofOther := len(r.store.repairsOf(ether)), len(r.store.repairsOf(bitcoin)); of != 1+7 || ofOther != 1 {
 			t.Errorf("%d repairs, and %d of the other one", of, ofOther)
 		}
 		r.exchange.set(func() { r.exchange.alter = nil })
@@ -181,13 +180,62 @@ func TestASilentSymbolHasTheConnectionReplacedLessAndLessOften(t *testing.T) {
 		if reasons := r.store.reasons(ether.Symbol); len(reasons) != 1 || reasons[0] != "silent 00:01:10 755" {
 			t.Errorf("gaps: %v", reasons)
 		}
-		before := r.Status().Connections
+		before := r.Status().Connections[0].Opened
 		r.exchange.set(func() {
 			r.exchange.alter = func(*fakeConnection, Event) []Event { return nil }
 		})
 		r.live(61 * time.Second)
-		if after := r.Status().Connections; after != before+1 {
+		if after := r.Status().Connections[0].Opened; after != before+1 {
 			t.Errorf("a minute after it spoke again and fell silent there were %d new connections", after-before)
+		}
+	})
+}
+
+// hush has the exchange tell of ether so often only.
+func (r *rig) hush(every time.Duration) {
+	var last time.Time
+	r.exchange.set(func() {
+		r.exchange.alter = func(_ *fakeConnection, e Event) []Event {
+			at := e.Kline.EventTime
+			switch {
+			case e.Kline.Symbol != ether.Symbol, at.Equal(last): // on another connection
+				return []Event{e}
+			case at.Sub(last) < every:
+				return nil
+			}
+			last = at
+			return []Event{e}
+		}
+	})
+}
+
+func TestASymbolThatSeldomTradesCostsFewConnections(t *testing.T) {
+	for every, want := range map[time.Duration]int64{
+		30 * time.Second: 1, 90 * time.Second: 2, 3 * time.Minute: 3, 10 * time.Minute: 5,
+	} {
+		inBubble(t, nil, two, func(t *testing.T, r *rig) {
+			r.live(time.Minute)
+			r.hush(every)
+			r.live(4 * time.Hour)
+			if got := r.Status().Connections[0].Opened; got > want {
+				t.Errorf("an event every %s had %d connections opened, want %d", every, got, want)
+			}
+		})
+	}
+}
+
+func TestASymbolThatIsLivelyAgainIsMissedSoon(t *testing.T) {
+	inBubble(t, nil, two, func(t *testing.T, r *rig) {
+		r.live(time.Minute)
+		r.hush(10 * time.Minute)
+		r.live(time.Hour)
+		r.hush(0)
+		r.live(longestPatience + time.Minute)
+		before := r.Status().Connections[0].Opened
+		r.hush(time.Hour)
+		r.live(61 * time.Second)
+		if after := r.Status().Connections[0].Opened; after != before+1 {
+			t.Errorf("after a minute of silence there were %d new connections", after-before)
 		}
 	})
 }
@@ -208,7 +256,7 @@ func TestRefusedDialsAreTriedAgainLater(t *testing.T) {
 				t.Errorf("wait %d was %s, above %s", k, dials[k+1].Sub(dials[k]), bound)
 			}
 		}
-		if status := r.Status(); status.Connected || !status.Since.Equal(r.started) {
+		if status := r.Status(); status.Connected || !status.Connections[0].Since.Equal(r.started) {
 			t.Errorf("status is %#v", status)
 		}
 		r.exchange.set(func() { r.exchange.refuse = nil })

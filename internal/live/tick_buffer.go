@@ -1,6 +1,7 @@
 package live
 
 import (
+	"maps"
 	"sort"
 	"sync"
 	"time"
@@ -30,15 +31,14 @@ type tickBuffer struct {
 	first    time.Time     // place of the grid that the account begins with
 	ticks    []market.Tick // by when they were sampled
 	writing  int           // of them, from the first on, that are being stored
-	batch    int           // how many are stored in one go
 	dropped  int64         // since droppedTicks was asked
 	accounts map[market.Symbol]*account
 }
 
 func newTickBuffer(series []market.Series, every time.Duration) *tickBuffer {
-	b := &tickBuffer{every: every, batch: batchSize, full: make(chan struct{}, 1), accounts: map[market.Symbol]*account{}}
+	b := &tickBuffer{every: every, full: make(chan struct{}, 1), accounts: map[market.Symbol]*account{}}
 	for _, s := range series {
-		b.accounts[s.Symbol] = &account{symbol: s.Symbol}
+		b.accounts[s.Symbol] = &account{symbol: s.Symbol, missing: map[GapReason]int64{}}
 	}
 	if every > 0 {
 		b.limit = min(len(series)*int(heldFor/every), mostTicks)
@@ -110,12 +110,12 @@ func (b *tickBuffer) unpreceded() []market.Symbol {
 	return symbols
 }
 
-// next returns what is to be stored next: ticks or a gap, or neither. All says
-// that gaps that still grow are to be stored as far as they go.
+// next returns what is to be stored next: so many ticks at most or a gap, or
+// neither. All says that gaps that still grow are to be stored as far as they go.
 //
 // What belongs to a symbol is stored in the order of the grid. Wherever that is
 // broken off, all places are accounted for up to one, and none after it.
-func (b *tickBuffer) next(all bool) ([]market.Tick, *StreamGap) {
+func (b *tickBuffer) next(all bool, most int) ([]market.Tick, *StreamGap) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	growth := int(storeGrowth / b.every)
@@ -133,7 +133,7 @@ func (b *tickBuffer) next(all bool) ([]market.Tick, *StreamGap) {
 		n = sort.Search(n, func(k int) bool { return !b.ticks[k].SampledAt.Before(gap.Start) })
 	}
 	if n > 0 {
-		b.writing = min(n, b.batch)
+		b.writing = min(n, most)
 		return b.ticks[:b.writing], nil
 	}
 	if gap != nil {
@@ -154,18 +154,7 @@ func (b *tickBuffer) wrote(stored bool) {
 			account.samples++
 		}
 		b.ticks = b.ticks[b.writing:]
-		b.batch = min(2*b.batch, batchSize)
 	}
-	b.writing = 0
-	b.trim()
-}
-
-// halve takes note that the ticks that next returned are refused, and has it
-// return fewer, so that those that can be stored are told from one that cannot.
-func (b *tickBuffer) halve() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.batch = max(b.writing/2, 1)
 	b.writing = 0
 	b.trim()
 }
@@ -220,7 +209,11 @@ func (b *tickBuffer) count(symbols []SymbolStatus) {
 	for k := range symbols {
 		account := b.accounts[symbols[k].Symbol]
 		symbols[k].Samples, symbols[k].Held = account.samples, account.held
-		symbols[k].Missing, symbols[k].Refused = account.missing, account.refused
+		symbols[k].Refused = account.refused
+		symbols[k].MissingByReason = maps.Clone(account.missing)
+		for _, count := range account.missing {
+			symbols[k].Missing += count
+		}
 	}
 }
 

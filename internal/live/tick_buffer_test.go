@@ -1,6 +1,7 @@
 package live
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -43,7 +44,8 @@ func TestTicksBeyondTheMemoryAreAccountedFor(t *testing.T) {
 		t.Errorf("%d ticks were kept from %v on", len(ticks), ticks[0].SampledAt)
 	}
 	status := r.Status().Symbols[0]
-	if status.Samples != 10 || status.Held != 0 || status.Missing != 20 {
+	reasons := map[GapReason]int64{DatabaseAway: 18, Silent: 2}
+	if status.Samples != 10 || status.Held != 0 || status.Missing != 20 || !maps.Equal(status.MissingByReason, reasons) {
 		t.Errorf("status is %#v", status)
 	}
 	if held, dropped := b.waiting(); held != 0 || dropped != 18 {
@@ -76,6 +78,29 @@ func TestTheMemoryForGapsIsBounded(t *testing.T) {
 	}
 	if missing != places || len(r.store.disorder) > 0 {
 		t.Errorf("%d places, want %d; %v", missing, places, r.store.disorder)
+	}
+}
+
+// The database may have the first one, with its reason.
+func TestTheGapThatIsBeingStoredIsNotMadeOneWithTheNext(t *testing.T) {
+	b := newTickBuffer([]market.Series{bitcoin}, sampled)
+	b.begin(midnight)
+	place := func(k int) time.Time { return midnight.Add(time.Duration(k) * sampled) }
+	miss := func(k int) {
+		b.miss(bitcoin.Symbol, market.TimeRange{Start: place(k), End: place(k + 1)}, []GapReason{Silent, Disconnected}[k%2])
+	}
+	for k := range mostGaps {
+		miss(k)
+	}
+	_, storing := b.next(false, batchSize)
+	miss(mostGaps)
+	if n := len(b.accounts[bitcoin.Symbol].gaps); n != mostGaps {
+		t.Fatalf("%d gaps are held", n)
+	}
+	b.wroteGap(*storing)
+	_, next := b.next(false, batchSize)
+	if !storing.Start.Equal(place(0)) || storing.Missing != 1 || next == nil || !next.Start.Equal(place(1)) || next.Missing != 2 {
+		t.Errorf("stored is %+v, then %+v", storing, next)
 	}
 }
 
@@ -166,7 +191,7 @@ func TestTicksThatAreBeingStoredAreNotDropped(t *testing.T) {
 	add := func(k int) { b.add(market.Tick{Series: bitcoin, SampledAt: midnight.Add(time.Duration(k) * sampled)}) }
 	add(0)
 	add(1)
-	writing, _ := b.next(false)
+	writing, _ := b.next(false, batchSize)
 	add(2)
 	add(3)
 	if len(writing) != 2 || len(b.ticks) != 4 {
@@ -176,7 +201,7 @@ func TestTicksThatAreBeingStoredAreNotDropped(t *testing.T) {
 	if gap := b.accounts[bitcoin.Symbol].due(1); gap != nil || len(b.ticks) != 2 {
 		t.Errorf("%d ticks are held, the gap is %v", len(b.ticks), gap)
 	}
-	b.next(false)
+	b.next(false, batchSize)
 	add(4)
 	b.wrote(false)
 	if gap := b.accounts[bitcoin.Symbol].due(1); gap == nil || gap.Missing != 1 || len(b.ticks) != 2 {
@@ -192,16 +217,16 @@ func TestAGapThatGrowsWhileItIsBeingStoredIsStoredAgain(t *testing.T) {
 		b.miss(bitcoin.Symbol, market.TimeRange{Start: place(k), End: place(k + 1)}, Silent)
 	}
 	miss(0)
-	_, storing := b.next(true)
+	_, storing := b.next(true, batchSize)
 	miss(1)
 	b.add(market.Tick{Series: bitcoin, SampledAt: place(2)})
 	b.wroteGap(*storing)
-	_, again := b.next(false)
+	_, again := b.next(false, batchSize)
 	if again == nil || !again.Start.Equal(place(0)) || again.Missing != 2 {
 		t.Fatalf("stored is %+v, then %+v", storing, again)
 	}
 	b.wroteGap(*again)
-	if ticks, gap := b.next(true); len(ticks) != 1 || gap != nil {
+	if ticks, gap := b.next(true, batchSize); len(ticks) != 1 || gap != nil {
 		t.Errorf("next are %d ticks and %+v", len(ticks), gap)
 	}
 }

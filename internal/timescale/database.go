@@ -64,8 +64,23 @@ func Open(ctx context.Context, url string) (*Database, error) {
 	return database, nil
 }
 
-// Close ends every connection, waiting for those in use.
-func (d *Database) Close() { d.pool.Close() }
+// closeWithin is how long the ends of connections are waited for: all that they
+// take where the server answers.
+const closeWithin = time.Second
+
+// Close ends every connection, for a second at most: a server that does not answer
+// any more ends none, and must not keep the process alive.
+func (d *Database) Close() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		d.pool.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeWithin):
+	}
+}
 
 // Ping returns an Unavailable error when the database does not answer.
 func (d *Database) Ping(ctx context.Context) error {

@@ -1,9 +1,17 @@
 package timescale
 
-import "github.com/jackc/pgx/v5/pgxpool"
+import (
+	"context"
+
+	"github.com/golang-migrate/migrate/v4"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
 
 // Pool lets tests look at what no method tells.
 func (d *Database) Pool() *pgxpool.Pool { return d.pool.Pool }
+
+// Migrator lets tests undo the last migrations and do them again.
+func (d *Database) Migrator(ctx context.Context) (*migrate.Migrate, error) { return d.migrator(ctx) }
 
 // RecentEnough lets tests ask about releases that no server here has.
 var RecentEnough = recentEnough

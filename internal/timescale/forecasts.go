@@ -65,11 +65,13 @@ func (d *Database) WriteForecasts(ctx context.Context, forecasts []forecast.Fore
 		}
 		batch.Queue(`
 			INSERT INTO forecasts (symbol, interval, open_time, as_of, model_id, close_time, elapsed, open, last, point,
-				low_80, high_80, low_90, high_90, probability_up, probability_above_open, companion_missing, baselines)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+				low_80, high_80, low_90, high_90, probability_up, probability_above_open, probability_analytic,
+				decision, expected_gain, fee, spread, companion_missing, baselines)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 			ON CONFLICT (symbol, interval, open_time, as_of, model_id) DO NOTHING`,
 			f.Symbol, f.Interval, f.OpenTime, f.AsOf, f.Model.ID, f.CloseTime, f.Elapsed, f.Open, f.Last, f.Point,
-			ends.Low80, ends.High80, ends.Low90, ends.High90, f.ProbabilityUp, f.ProbabilityAboveOpen,
+			ends.Low80, ends.High80, ends.Low90, ends.High90, f.ProbabilityUp, f.ProbabilityAboveOpen, f.ProbabilityAnalytic,
+			f.Decision.Action, f.Decision.ExpectedGain, f.Decision.Costs.Fee, f.Decision.Costs.Spread,
 			f.CompanionMissing, baselines)
 	}
 	if err := d.pool.SendBatch(ctx, batch).Close(); err != nil {

@@ -30,9 +30,11 @@ func forecastAt(model forecast.Model, after time.Duration) forecast.Forecast {
 	return forecast.Forecast{
 		Series: btc15m, AsOf: newYear.Add(after), OpenTime: newYear, CloseTime: newYear.Add(15 * time.Minute),
 		Last: last, Open: 42_000.1, Elapsed: after.Seconds() / 900,
-		Prediction: predicted(last*1.0001, 31.7, 0.53), ProbabilityAboveOpen: 0.61,
+		Prediction: predicted(last*1.0001, 31.7, 0.53), ProbabilityAboveOpen: 0.61, ProbabilityAnalytic: 0.58,
+		Decision: forecast.Decision{Action: forecast.Sell, ExpectedGain: 0.00012, Costs: forecast.Costs{Fee: 0.00075, Spread: 0.0002}},
 		Baselines: []forecast.Baseline{
 			{Name: "price stays", Prediction: predicted(last, 60, 0.5)},
+			{Name: "EWMA", Prediction: predicted(last, 40, 0.5)},
 			{Name: "HAR", Prediction: predicted(last, 33.3, 0.5)},
 		},
 		Model: model, CompanionMissing: after == 0,
@@ -43,7 +45,7 @@ func someModel(t testing.TB, d *timescale.Database) forecast.Model {
 	t.Helper()
 	m, err := d.SaveModel(t.Context(), forecast.Model{
 		Series: btc15m, Window: days(-100, 0), DataHash: "some", Features: []string{"a"},
-	}, []byte("its file"))
+	}, []byte("its file"), market.Optional[int64]{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func storedForecasts(t *testing.T, d *timescale.Database) []forecast.Forecast {
 	t.Helper()
 	rows, _ := d.Pool().Query(t.Context(), `
 		SELECT symbol, interval, open_time, as_of, model_id, close_time, elapsed, open, last, point, low_80, high_80, low_90, high_90,
-			probability_up, probability_above_open, companion_missing,
+			probability_up, probability_above_open, probability_analytic, decision, expected_gain, fee, spread, companion_missing,
 			(SELECT json_agg(json_build_object('Name', name, 'Point', point, 'ProbabilityUp', probability_up, 'Bands', json_build_array(
 				json_build_object('Level', 0.8, 'Low', low_80, 'High', high_80), json_build_object('Level', 0.9, 'Low', low_90, 'High', high_90))))
 			 FROM forecast_baselines AS b
@@ -74,7 +76,9 @@ func storedForecasts(t *testing.T, d *timescale.Database) []forecast.Forecast {
 		var baselines []byte
 		err := row.Scan(&f.Symbol, &f.Interval, &f.OpenTime, &f.AsOf, &f.Model.ID, &f.CloseTime, &f.Elapsed, &f.Open, &f.Last, &f.Point,
 			&f.Bands[0].Low, &f.Bands[0].High, &f.Bands[1].Low, &f.Bands[1].High,
-			&f.ProbabilityUp, &f.ProbabilityAboveOpen, &f.CompanionMissing, &baselines)
+			&f.ProbabilityUp, &f.ProbabilityAboveOpen, &f.ProbabilityAnalytic,
+			&f.Decision.Action, &f.Decision.ExpectedGain, &f.Decision.Costs.Fee, &f.Decision.Costs.Spread,
+			&f.CompanionMissing, &baselines)
 		if err == nil {
 			err = json.Unmarshal(baselines, &f.Baselines)
 		}
@@ -119,6 +123,11 @@ func TestForecastsAreStoredAllOrNone(t *testing.T) {
 		"a negative price":              func(f *forecast.Forecast) { f.Bands[1].Low = -1 },
 		"a probability above 1":         func(f *forecast.Forecast) { f.ProbabilityUp = 1.01 },
 		"a probability that is none":    func(f *forecast.Forecast) { f.ProbabilityAboveOpen = math.NaN() },
+		"an analytic probability of 2":  func(f *forecast.Forecast) { f.ProbabilityAnalytic = 2 },
+		"no decision":                   func(f *forecast.Forecast) { f.Decision = forecast.Decision{} },
+		"a gain that is no number":      func(f *forecast.Forecast) { f.Decision.ExpectedGain = math.NaN() },
+		"a loss worth buying":           func(f *forecast.Forecast) { f.Decision.ExpectedGain = -0.001 },
+		"a negative fee":                func(f *forecast.Forecast) { f.Decision.Costs.Fee = -0.001 },
 		"made before the candle opened": func(f *forecast.Forecast) { f.AsOf = f.OpenTime.Add(-time.Second) },
 		"made after it closed":          func(f *forecast.Forecast) { f.AsOf = f.CloseTime },
 		"no stored model":               func(f *forecast.Forecast) { f.Model.ID = 999 },
@@ -156,7 +165,8 @@ func TestForecastsAreScored(t *testing.T) {
 	outcome := func() []float64 {
 		return ask[float64](t, d, `
 			SELECT unnest(ARRAY[actual_open, actual_close, log_return, squared_error, squared_error_if_stays, hit::int, hit_above_open::int,
-				brier, brier_above_open, in_band_80::int, in_band_90::int, pinball_loss])
+				brier, brier_above_open, brier_analytic, in_band_80::int, in_band_90::int,
+				pinball_loss, pinball_loss_stays, pinball_loss_ewma, pinball_loss_har])
 			FROM forecasts WHERE open_time = $1 AND scored_at <= now()`, newYear)
 	}
 	if got := outcome(); len(got) != 0 {
@@ -180,8 +190,10 @@ func TestForecastsAreScored(t *testing.T) {
 		brier := func(p float64, happened bool) float64 { return math.Pow(p-one(happened), 2) }
 		want := []float64{
 			test.open, test.closing, actual, toPoint * toPoint, actual * actual, one(test.up), one(test.aboveOpen),
-			brier(f.ProbabilityUp, test.up), brier(f.ProbabilityAboveOpen, test.aboveOpen),
+			brier(f.ProbabilityUp, test.up), brier(f.ProbabilityAboveOpen, test.aboveOpen), brier(f.ProbabilityAnalytic, test.aboveOpen),
 			one(test.inside80), one(test.inside90), bandsLoss(f.Prediction, test.closing),
+			bandsLoss(f.Baselines[0].Prediction, test.closing), bandsLoss(f.Baselines[1].Prediction, test.closing),
+			bandsLoss(f.Baselines[2].Prediction, test.closing),
 		}
 		if got := outcome(); !slices.EqualFunc(got, want, closeTo) {
 			t.Errorf("closed at %v: got %v, want %v", test.closing, got, want)
@@ -190,7 +202,7 @@ func TestForecastsAreScored(t *testing.T) {
 		baselines := ask[float64](t, d, `
 			SELECT unnest(ARRAY[squared_error, brier, in_band_80::int, in_band_90::int, pinball_loss])
 			FROM forecast_baselines WHERE name = 'HAR' AND open_time = $1`, newYear)
-		p := f.Baselines[1]
+		p := f.Baselines[2]
 		within := func(b forecast.Band) float64 { return one(b.Low <= test.closing && test.closing <= b.High) }
 		want = []float64{actual * actual, 0.25, within(p.Bands[0]), within(p.Bands[1]), bandsLoss(p.Prediction, test.closing)}
 		if !slices.EqualFunc(baselines, want, closeTo) {
@@ -248,9 +260,11 @@ func BenchmarkScoreForecasts(b *testing.B) {
 	}
 	_, err := d.Pool().Exec(b.Context(), `
 		INSERT INTO forecasts (symbol, interval, open_time, as_of, model_id, close_time, elapsed, open, last, point,
-			low_80, high_80, low_90, high_90, probability_up, probability_above_open, companion_missing, baselines)
+			low_80, high_80, low_90, high_90, probability_up, probability_above_open, probability_analytic,
+			decision, expected_gain, fee, spread, companion_missing, baselines)
 		SELECT symbol, interval, open_time + k * w, as_of + k * w, model_id, close_time + k * w, elapsed, open, last, point,
-			low_80, high_80, low_90, high_90, probability_up, probability_above_open, companion_missing, baselines
+			low_80, high_80, low_90, high_90, probability_up, probability_above_open, probability_analytic,
+			decision, expected_gain, fee, spread, companion_missing, baselines
 		FROM forecasts, generate_series(1, 35040) AS k, CAST('15 minutes' AS interval) AS w`)
 	if err != nil {
 		b.Fatal(err)

@@ -14,75 +14,138 @@ import (
 )
 
 // SaveModel implements forecast.ModelStore.
-func (d *Database) SaveModel(ctx context.Context, m forecast.Model, content []byte) (forecast.Model, error) {
+func (d *Database) SaveModel(
+	ctx context.Context, m forecast.Model, content []byte, replaces market.Optional[int64],
+) (forecast.Model, error) {
+	saved, err := d.saveModel(ctx, m, content, replaces)
+	if err != nil {
+		return forecast.Model{}, fmt.Errorf("save a model of %s: %w", m.Series, err)
+	}
+	return saved, nil
+}
+
+func (d *Database) saveModel(
+	ctx context.Context, m forecast.Model, content []byte, replaces market.Optional[int64],
+) (saved forecast.Model, err error) {
+	settings := market.Optional[string]{Value: m.Settings, Valid: m.Settings != ""}
 	metrics, err := json.Marshal(m.Metrics)
 	if err != nil {
-		return forecast.Model{}, fmt.Errorf("save a model of %s: %w", m.Series, err)
+		return forecast.Model{}, err
 	}
-	_, err = d.pool.Exec(ctx, `
-		INSERT INTO models (symbol, interval, window_start, window_end, rows, skipped, data_hash, features, metrics, bytes)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-		ON CONFLICT (symbol, interval, data_hash) DO UPDATE SET
-			trained_at = now(), features = excluded.features, metrics = excluded.metrics, bytes = excluded.bytes`,
-		m.Symbol, m.Interval, m.Window.Start, m.Window.End, m.Rows, m.Skipped, m.DataHash, m.Features, metrics, content)
+	importance := []byte("[]")
+	if len(m.Importance) > 0 {
+		if importance, err = json.Marshal(m.Importance); err != nil {
+			return forecast.Model{}, err
+		}
+	}
+	err = d.pool.transaction(ctx, func(tx pgx.Tx) error {
+		if replaces.Valid {
+			if err := lockPromotions(ctx, tx); err != nil {
+				return err
+			}
+			inUse, err := modelInUse(ctx, tx, m.Series)
+			if err != nil {
+				return err
+			}
+			if inUse != replaces.Value {
+				return market.Errorf(market.Conflict, "model %d of %s was put to use meanwhile", inUse, m.Series)
+			}
+		}
+		var id int64
+		err := tx.QueryRow(ctx, `
+			INSERT INTO models (symbol, interval, window_start, window_end, rows, skipped, data_hash, features,
+				nullable[string]{&settings}, metrics, importance, promoted, verdict, bytes)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+			ON CONFLICT (symbol, interval, data_hash) DO UPDATE SET
+				trained_at = now(), features = excluded.features, settings = excluded.settings, metrics = excluded.metrics,
+				importance = excluded.importance, promoted = excluded.promoted, verdict = excluded.verdict, bytes = excluded.bytes
+			RETURNING id`,
+			m.Symbol, m.Interval, m.Window.Start, m.Window.End, m.Rows, m.Skipped, m.DataHash, m.Features,
+			nullable[string]{&settings}, metrics, importance, m.Verdict.Promoted, m.Verdict.Reason, content).Scan(&id)
+		if err != nil {
+			return err
+		}
+		if replaces.Valid && id != replaces.Value {
+			if err := promote(ctx, tx, id, "gate", m.Verdict.Reason); err != nil {
+				return err
+			}
+		}
+		saved, err = modelOf(ctx, tx, id)
+		return err
+	})
+	return saved, err
+}
+
+// PromoteModel implements forecast.ModelStore.
+func (d *Database) PromoteModel(ctx context.Context, id int64, reason string) (promoted forecast.Model, err error) {
+	err = d.pool.transaction(ctx, func(tx pgx.Tx) error {
+		if err := lockPromotions(ctx, tx); err != nil {
+			return err
+		}
+		promoted, err = modelOf(ctx, tx, id)
+		if err != nil || promoted.InUseSince.Valid {
+			return err
+		}
+		if promoted.Bytes == 0 {
+			return pruned(promoted)
+		}
+		if err := promote(ctx, tx, id, "request", reason); err != nil {
+			return err
+		}
+		promoted, err = modelOf(ctx, tx, id)
+		return err
+	})
 	if err != nil {
-		return forecast.Model{}, fmt.Errorf("save a model of %s: %w", m.Series, err)
+		return forecast.Model{}, fmt.Errorf("promote model %d: %w", id, err)
 	}
-	return d.model(ctx, m.Series, `data_hash = $3`, m.DataHash)
+	return promoted, nil
 }
 
-// NewestModel implements forecast.ModelStore.
-func (d *Database) NewestModel(
-	ctx context.Context, series market.Series, learntBy time.Time,
-) (forecast.Model, error) {
-	newest, err := d.model(ctx, series, `true`)
-	if err != nil || learntBy.IsZero() || !newest.Window.End.After(learntBy) {
-		return newest, err
-	}
-	earlier, err := d.model(ctx, series, `window_end <= $3`, learntBy)
-	if market.ErrorCode(err) == market.NotFound {
-		return forecast.Model{}, market.Errorf(market.NotFound,
-			"every model of %s has learnt from candles after %s, which would be no forecast: train one by cryptoboat train -interval %s -to %s %s",
-			series, learntBy.Format(time.RFC3339), series.Interval, learntBy.Format(time.RFC3339), series.Symbol)
-	}
-	return earlier, err
+func promote(ctx context.Context, tx pgx.Tx, id int64, by, reason string) error {
+	_, err := tx.Exec(ctx, `INSERT INTO model_promotions (model_id, promoted_by, reason) VALUES ($1, $2, $3)`, id, by, reason)
+	return err
 }
 
-// model reads the record of a series that meets a condition and has learnt the
-// newest candles, the one trained last where several have.
-func (d *Database) model(
-	ctx context.Context, series market.Series, condition string, arguments ...any,
-) (forecast.Model, error) {
-	m := forecast.Model{Series: series}
-	var metrics []byte
-	err := d.pool.QueryRow(ctx, `
-		SELECT id, trained_at, window_start, window_end, rows, skipped, data_hash, features, metrics
-		FROM models WHERE symbol = $1 AND interval = $2 AND `+condition+`
-		ORDER BY window_end DESC, trained_at DESC LIMIT 1`, append([]any{series.Symbol, series.Interval}, arguments...)...).
-		Scan(&m.ID, &m.TrainedAt, &m.Window.Start, &m.Window.End, &m.Rows, &m.Skipped, &m.DataHash, &m.Features, &metrics)
+// lockPromotions makes everyone who would put a model to use, or prune one, wait for
+// the end of the transaction. Who reads does not.
+func lockPromotions(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `LOCK TABLE model_promotions IN SHARE ROW EXCLUSIVE MODE`)
+	return err
+}
+
+// modelInUse returns the ID of a series' model in use, 0 where there is none.
+func modelInUse(ctx context.Context, tx pgx.Tx, series market.Series) (id int64, err error) {
+	err = tx.QueryRow(ctx, `SELECT model_id FROM models_in_use WHERE symbol = $1 AND interval = $2`,
+		series.Symbol, series.Interval).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return forecast.Model{}, market.Errorf(market.NotFound,
-			"no model of %s has been trained: train one by cryptoboat train -interval %s %s",
-			series, series.Interval, series.Symbol)
+		err = nil
 	}
-	if err == nil {
-		err = json.Unmarshal(metrics, &m.Metrics)
-	}
-	if err != nil {
-		return forecast.Model{}, fmt.Errorf("read a model of %s: %w", series, err)
-	}
-	return m, nil
+	return id, err
 }
 
-// ModelContent implements forecast.ModelStore.
-func (d *Database) ModelContent(ctx context.Context, id int64) ([]byte, error) {
-	var content []byte
-	err := d.pool.QueryRow(ctx, `SELECT bytes FROM models WHERE id = $1`, id).Scan(&content)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, market.Errorf(market.NotFound, "there is no model %d", id)
-	}
+// pruned is the error for a model that lacks its file.
+func pruned(m forecast.Model) error {
+	return market.Errorf(market.Conflict,
+		"only the record of model %d is kept, its file was pruned: train it again by cryptoboat train -interval %s -from %s -to %s %s",
+		m.ID, m.Interval, m.Window.Start.Format(time.RFC3339), m.Window.End.Format(time.RFC3339), m.Symbol)
+}
+
+// PruneModels implements forecast.ModelStore.
+func (d *Database) PruneModels(ctx context.Context, series market.Series, keep int) error {
+	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
+		if err := lockPromotions(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `
+			UPDATE models SET bytes = NULL WHERE id IN (
+				SELECT id FROM models WHERE symbol = $1 AND interval = $2 AND bytes IS NOT NULL
+				ORDER BY trained_at DESC, id DESC OFFSET $3)
+			AND id NOT IN (SELECT model_id FROM models_in_use)`,
+			series.Symbol, series.Interval, keep)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("read model %d: %w", id, err)
+		return fmt.Errorf("prune the models of %s: %w", series, err)
 	}
-	return content, nil
+	return nil
 }

@@ -16,18 +16,19 @@ import (
 )
 
 // pool marks every failure that may pass as Unavailable, so that those who are
-// patient try again. A connection that is acquired from it, and a transaction
-// begun other than by transaction, are not marked.
+// patient try again, and what a write is refused for as Invalid, so that they do
+// not. A connection that is acquired from it, and a transaction begun other than
+// by transaction, are not marked.
 type pool struct{ *pgxpool.Pool }
 
 // transaction runs f in a transaction, which is committed if f returns nil.
 func (p pool) transaction(ctx context.Context, f func(pgx.Tx) error) error {
-	return passing(ctx, pgx.BeginFunc(ctx, p.Pool, f))
+	return written(ctx, pgx.BeginFunc(ctx, p.Pool, f))
 }
 
 func (p pool) Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error) {
 	tag, err := p.Pool.Exec(ctx, sql, arguments...)
-	return tag, passing(ctx, err)
+	return tag, written(ctx, err)
 }
 
 func (p pool) Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error) {
@@ -64,7 +65,19 @@ type batchResults struct {
 	ctx context.Context
 }
 
-func (b batchResults) Close() error { return passing(b.ctx, b.BatchResults.Close()) }
+func (b batchResults) Close() error { return written(b.ctx, b.BatchResults.Close()) }
+
+// written is passing for what may have written, which a value can make fail that
+// the database will not store, today or ever. Where nothing is written, that would
+// be the fault of the statement.
+func written(ctx context.Context, err error) error {
+	err = passing(ctx, err)
+	refusal, ok := errors.AsType[*pgconn.PgError](err)
+	if ok && market.ErrorCode(err) == market.Internal && refusesValue(refusal.Code) {
+		return fmt.Errorf("%w (%w)", market.Errorf(market.Invalid, "the database refuses to store a value"), err)
+	}
+	return err
+}
 
 // passing marks a failure that may pass as Unavailable and leaves any other as
 // it is, also one that is the doing of ctx.
@@ -73,7 +86,8 @@ func passing(ctx context.Context, err error) error {
 		return err
 	}
 	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
-		if mayPass(refusal.Code) {
+		_, connecting := errors.AsType[*pgconn.ConnectError](err)
+		if mayPass(refusal.Code) || connecting && refusal.Code == notInState {
 			return fmt.Errorf("%w (%w)", market.Errorf(market.Unavailable, "the database cannot do this now"), err)
 		}
 		return err
@@ -83,6 +97,10 @@ func passing(ctx context.Context, err error) error {
 	}
 	return err
 }
+
+// notInState is what a database answers that takes no connections at present, and
+// what any statement is answered that it has no use for.
+const notInState = "55000"
 
 // mayPass tells the SQLSTATEs of what may succeed when it is done again:
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -94,6 +112,12 @@ func mayPass(sqlState string) bool {
 		return true
 	}
 	return strings.HasPrefix(sqlState, "08") // the connection
+}
+
+// refusesValue tells the SQLSTATEs of a value that is none of its type and of one
+// that breaks a constraint.
+func refusesValue(sqlState string) bool {
+	return strings.HasPrefix(sqlState, "22") || strings.HasPrefix(sqlState, "23")
 }
 
 func connectionLost(err error) bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -134,6 +135,52 @@ func TestALostConnectionMayPass(t *testing.T) {
 	}
 }
 
+// Who writes a row that is refused for a value of it need not try it again.
+func TestARefusedRowIsInvalid(t *testing.T) {
+	d := timescaletest.Open(t)
+	upsideDown := walk(market.Minute15, newYear, 1)[0]
+	upsideDown.Low, upsideDown.High = upsideDown.High+1, upsideDown.Low
+	unspeakable := market.Tick{Series: btc15m, SampledAt: newYear, Candle: walk(market.Minute15, newYear, 1)[0]}
+	unspeakable.Symbol = "BTC\x00USDT"
+	for name, err := range map[string]error{
+		"a candle that breaks a constraint, in a transaction": d.StoreClosed(t.Context(), btc15m, upsideDown),
+		"a tick that does":  d.WriteTicks(t.Context(), []market.Tick{{Series: btc15m, SampledAt: newYear, Candle: upsideDown}}),
+		"a tick of no text": d.WriteTicks(t.Context(), []market.Tick{unspeakable}),
+	} {
+		if market.ErrorCode(err) != market.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A database that is closed for a while may be open soon.
+func TestADatabaseThatTakesNoConnectionsMayPass(t *testing.T) {
+	d := timescaletest.Open(t)
+	server, err := pgx.Connect(t.Context(), os.Getenv("CRYPTOBOAT_DATABASE_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close(t.Context())
+	name := d.Pool().Config().ConnConfig.Database
+	for _, statement := range []string{
+		"ALTER DATABASE " + pgx.Identifier{name}.Sanitize() + " ALLOW_CONNECTIONS false",
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + name + "'",
+	} {
+		if _, err := server.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 { // until the connections that were open are known to be lost
+		_, err = d.Catalogue(t.Context())
+		if market.ErrorCode(err) != market.Unavailable {
+			t.Errorf("got %v", err)
+		}
+	}
+	if refusal, ok := errors.AsType[*pgconn.PgError](err); !ok || refusal.Code != "55000" {
+		t.Errorf("at last: %v", err)
+	}
+}
+
 // A transaction is cut off in the middle.
 func TestALostTransactionMayPass(t *testing.T) {
 	d := timescaletest.Open(t)
@@ -184,9 +231,10 @@ func TestWhatMayPass(t *testing.T) {
 		{t.Context(), state("53300"), market.Unavailable},
 		{t.Context(), state("40001"), market.Unavailable},
 		{t.Context(), state("40P01"), market.Unavailable},
-		{t.Context(), state("53100"), market.Internal}, // the disk is full
-		{t.Context(), state("57014"), market.Internal}, // cancelled by somebody
-		{t.Context(), state("23505"), market.Internal},
+		{t.Context(), state("53100"), market.Internal},    // the disk is full
+		{t.Context(), state("57014"), market.Internal},    // cancelled by somebody
+		{t.Context(), state("23505"), market.Internal},    // of a reading statement, a fault of ours
+		{t.Context(), state("55000"), market.Internal},    // not on connecting
 		{cancelled, io.ErrUnexpectedEOF, market.Internal}, // our own doing
 	} {
 		got := timescale.Passing(test.ctx, test.err)

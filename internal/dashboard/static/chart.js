@@ -2,6 +2,7 @@
 // into it, keeps the read-out above it up to date, and moves with the market.
 
 import { label, nextOpen } from './grid.js';
+import { theme } from './theme.js';
 
 // ECharts copies options whenever they are asked for, so the data are kept here,
 // changed here and handed over as a whole.
@@ -22,61 +23,6 @@ export const drawChart = (container, options, { decimals, step }) => {
   const { candles, volume: volumes } = series;
   const missing = '-'; // in the place of a candle
   const newest = () => candles.findLastIndex((candle) => candle.value !== missing);
-
-  // Theme: the colours come from the style sheet, which knows dark from light.
-
-  const theme = () => {
-    const style = getComputedStyle(document.documentElement);
-    const colour = (role) => style.getPropertyValue('--' + role).trim();
-    const axis = {
-      axisLine: { lineStyle: { color: colour('line') } },
-      axisTick: { lineStyle: { color: colour('line') } },
-      axisLabel: { color: colour('muted') },
-    };
-    return {
-      textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
-      // Left to itself, ECharts moves the edges of a grid to make room for its
-      // labels, and one crosshair would stand at two places.
-      grid: { outerBoundsMode: 'none' },
-      categoryAxis: { ...axis, splitLine: { show: false } },
-      valueAxis: { ...axis, splitLine: { lineStyle: { color: colour('line') } } },
-      axisPointer: {
-        lineStyle: { color: colour('muted'), type: 'dashed' },
-        label: { color: colour('surface'), backgroundColor: colour('muted') },
-      },
-      candlestick: {
-        itemStyle: {
-          // A rising candle is hollow.
-          color: colour('surface'), borderColor: colour('up'),
-          color0: colour('down'), borderColor0: colour('down'),
-          borderColorDoji: colour('up'),
-        },
-      },
-      boxplot: {
-        // In view of a whole month the forecast's slot is narrower than a
-        // pixel: the box may be wider than its slot and reach over the edge.
-        boxWidth: [9, 32], clip: false, z: 3,
-        itemStyle: { color: colour('forecast-fill'), borderColor: colour('forecast'), borderWidth: 1.5 },
-      },
-      bar: { itemStyle: { color: colour('volume') } },
-      // Below the low that it marks, not on it.
-      scatter: { z: 4, symbolOffset: [0, 7], itemStyle: { color: colour('ink') } },
-      dataZoom: {
-        borderColor: colour('line'),
-        fillerColor: colour('selection'),
-        textStyle: { color: colour('muted') },
-        dataBackground: {
-          lineStyle: { color: colour('volume') }, areaStyle: { color: colour('volume'), opacity: 0.3 },
-        },
-        selectedDataBackground: {
-          lineStyle: { color: colour('up') }, areaStyle: { color: colour('up'), opacity: 0.2 },
-        },
-        handleStyle: { color: colour('surface'), borderColor: colour('muted') },
-        moveHandleStyle: { color: colour('muted') },
-        brushSelect: false,
-      },
-    };
-  };
 
   // Words and numbers
 

@@ -15,6 +15,7 @@ const element = (name, text, scope) => {
 export const forecastSection = (section, decimals, staleAfter) => {
   const price = numbers(decimals);
   const change = signed(1);
+  const gain = signed(3);
   const part = (name) => section.querySelector(`[data-forecast=${name}]`);
   const [head, body] = [section.querySelector('thead tr'), section.querySelector('tbody')];
   const legend = document.getElementById('forecast-legend');
@@ -54,6 +55,11 @@ export const forecastSection = (section, decimals, staleAfter) => {
       predictions.forEach((prediction, k) => fill(body.rows[k], prediction, forecast.last));
 
       part('above-open').textContent = share(forecast.probability_above_open, 1);
+      part('analytic').textContent = share(forecast.probability_analytic, 1);
+      part('decision').textContent = forecast.decision.action;
+      part('gain').textContent = `${gain(100 * forecast.decision.expected_gain)}\u00a0%`;
+      const { fee, spread } = forecast.decision.costs;
+      part('costs').textContent = `a fee of ${share(fee, 3)} for each of two trades and a spread of ${share(spread, 3)}`;
       [asOf, closes] = [forecast.as_of, forecast.close_time].map((time) => Date.parse(time));
       streamed = true;
       section.querySelector('caption span').textContent =
