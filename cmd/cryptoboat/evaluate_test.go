@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"math"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,10 +55,17 @@ func TestForecastOfTheYear2024(t *testing.T) {
 func TestEvaluateAMonthOfTheRealArchive(t *testing.T) {
 	realCandles(t, "BTCUSDT/15m")
 	folder := "../../../shared/data"
-	began := time.Now()
+	spent := func() time.Duration {
+		var usage syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	}
+	began := spent()
 	code, out, complaints := cryptoboat(t, "", "evaluate", "--archive", folder,
 		"--symbol", "BTCUSDT", "--interval", "15m", "--from", "2025-06", "--to", "2025-06", "--json")
-	took := time.Since(began)
+	took := spent() - began
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, complaints)
 	}
@@ -90,8 +98,9 @@ func TestEvaluateAMonthOfTheRealArchive(t *testing.T) {
 			}
 		}
 	}
+	// The processors' time, because that of the clock depends on who else is at work.
 	if !raceEnabled && took > time.Minute {
-		t.Errorf("it took %s", took)
+		t.Errorf("it took %s of the processors' time", took)
 	}
-	t.Logf("evaluated in %s", took)
+	t.Logf("evaluated in %s of the processors' time", took)
 }

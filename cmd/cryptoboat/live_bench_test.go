@@ -208,7 +208,7 @@ func BenchmarkEventToReader(b *testing.B) {
 	database := timescaletest.Open(b)
 	hub := live.NewHub(api.EncodeUpdate)
 	series := []market.Series{{Symbol: "BTCUSDT", Interval: market.Minute15}, {Symbol: "ETHUSDT", Interval: market.Minute15}}
-	handler, err := newHandler(b.Context(), database, forecast.NewForecaster(database, database), hub, slog.New(slog.DiscardHandler))
+	handler, err := newHandler(b.Context(), database, forecast.NewForecaster(database, database), hub, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

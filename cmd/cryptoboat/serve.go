@@ -19,6 +19,9 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
 
+// adminVariable holds the password of the administrator.
+const adminVariable = "CRYPTOBOAT_ADMIN_PASSWORD"
+
 // Limits on a connection: no request here takes long to send, and the largest
 // answer is a few hundred kilobytes.
 const (
@@ -36,6 +39,7 @@ const (
 func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	address := flags.String("listen", "127.0.0.1:8080", "address to serve on")
 	interval := addIntervalFlag(flags, market.Minute15)
+	costs := addCostFlags(flags)
 	stream := flags.Bool("stream", true, "follow the live market; without it, serve what is stored")
 	if err := parse(flags, arguments); err != nil {
 		return err
@@ -52,11 +56,12 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 		return err
 	}
 	forecaster := forecast.NewForecaster(database, database)
+	forecaster.ReckonWith(*costs)
 	var hub *live.Hub
 	if *stream {
 		hub = live.NewHub(api.EncodeUpdate)
 	}
-	handler, err := newHandler(ctx, database, forecaster, hub, logger)
+	handler, err := newHandler(ctx, database, forecaster, hub, e.get(adminVariable), logger)
 	if err != nil {
 		return err
 	}
@@ -101,13 +106,16 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 }
 
 // newHandler puts the API and the pages on one mux behind one middleware. The
-// hub is nil where the market is not followed; streams end with ctx.
+// hub is nil where the market is not followed; streams end with ctx. Without an
+// administrator's password nobody can change anything.
 func newHandler(
-	ctx context.Context, database *timescale.Database, forecaster *forecast.Forecaster, hub *live.Hub, logger *slog.Logger,
+	ctx context.Context, database *timescale.Database, forecaster *forecast.Forecaster, hub *live.Hub,
+	adminPassword string, logger *slog.Logger,
 ) (http.Handler, error) {
 	mux := http.NewServeMux()
 	dependencies := api.Dependencies{
-		History: database, Coins: database, Forecaster: forecaster, Database: database,
+		History: database, Coins: database, Forecaster: forecaster,
+		Records: database, Models: forecaster, Trainer: forecaster, Database: database, AdminPassword: adminPassword,
 		Now: time.Now, Stopping: ctx.Done(),
 	}
 	if hub != nil {
@@ -117,7 +125,8 @@ func newHandler(
 		return nil, err
 	}
 	err := dashboard.Register(mux, dashboard.Dependencies{
-		History: database, Coins: database, Forecaster: forecaster, Live: hub != nil, Now: time.Now, Log: logger,
+		History: database, Coins: database, Forecaster: forecaster, Record: database, Models: forecaster,
+		Live: hub != nil, Now: time.Now, Log: logger,
 	})
 	if err != nil {
 		return nil, err

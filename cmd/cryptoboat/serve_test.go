@@ -31,7 +31,7 @@ func TestServe(t *testing.T) {
 	if _, _, err := forecast.NewForecaster(database, database).Train(t.Context(), series, window, nil); err != nil {
 		t.Fatal(err)
 	}
-	handler, err := newHandler(t.Context(), database, forecast.NewForecaster(database, database), nil, slog.New(slog.DiscardHandler))
+	handler, err := newHandler(t.Context(), database, forecast.NewForecaster(database, database), nil, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

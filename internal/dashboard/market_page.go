@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -109,6 +110,11 @@ func (d *dashboard) marketPage(
 		next = &f
 	case market.NotFound:
 		noForecast, mayTrain = trainingAdvice(series, extent.OpenTimes)
+		if trained, err := d.trained(ctx, series); err != nil {
+			noForecast, mayTrain = "The models could not be read. "+d.logError(r, requestID, "models not read", err), false
+		} else if trained {
+			noForecast, mayTrain = fmt.Sprintf("No model of %s is in use, though some have been trained: the page of the models says why.", series), false
+		}
 	case market.Unavailable:
 		noForecast = sentence(market.ErrorMessage(forecastErr))
 	default:
@@ -154,6 +160,15 @@ func (d *dashboard) marketPage(
 		page.Forecast = newForecastFacts(*next, view.decimals)
 	}
 	return page, nil
+}
+
+// trained says whether a series has a model, in use or not.
+func (d *dashboard) trained(ctx context.Context, series market.Series) (bool, error) {
+	if d.Models == nil {
+		return false, nil
+	}
+	models, err := d.Models.Models(ctx, series)
+	return len(models) > 0, err
 }
 
 // trainingAdvice says what helps where a series has no model, and whether

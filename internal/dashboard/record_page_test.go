@@ -122,7 +122,7 @@ func TestModelsPage(t *testing.T) {
 		"3 not promoted: its pinball loss on the newest month is 0.8 % above that of model 2 2025-07-01 2023-01-01 to 2025-06-30",
 		"2 promoted: its pinball loss on the newest month is 1.1 % below HAR’s and 0.2 % below that of model 1 In use since 2025-06-01 07:00 UTC",
 		"2025-06-01 to 2025-06-30 3.412 3.450 3.602 80.3 % 90.4 % +0.06 % +0.02 % to +0.11 % 0.2479 4.2 MB",
-		"not measured", "pruned", "cryptoboat models promote", "/v1/models/ID/promote",
+		"not measured", "pruned", `cryptoboat models -promote ID -reason "why"`, "/v1/models/ID/promote",
 		"volatility so far +0.4123", "day of week −0.0011",
 	)
 	if body := response.Body.String(); !strings.Contains(body, `<rect width="73"`) || !strings.Contains(body, `<rect width="0"`) {
@@ -150,6 +150,13 @@ func TestModelsStates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			expect(t, get(newHandler(t, test.dependencies), "/models/BTCUSDT/15m"), test.status, test.text)
 		})
+	}
+	unused := only(bitcoin, randomWalk(bitcoin, 200))
+	unused.Models = none
+	response := get(newHandler(t, unused), "/BTCUSDT/15m")
+	expect(t, response, http.StatusOK, "No model of BTCUSDT 15m is in use, though some have been trained: the page of the models says why.")
+	if strings.Contains(response.Body.String(), "cryptoboat train") {
+		t.Error("the page advises to train what has been trained")
 	}
 	enough := only(bitcoin, randomWalk(bitcoin, forecast.FewestCandles(bitcoin.Interval)))
 	enough.Models = fakeModels{}

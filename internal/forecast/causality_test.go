@@ -87,7 +87,7 @@ func TestLiveAndTrainingAgreeWithinTheCandle(t *testing.T) {
 				continue
 			}
 			inside++
-			at := s.open(k).Add(time.Duration(math.Round(p.elapsed * float64(btc.Interval.Length()))))
+			at := instantOf(s, k)
 			state := stateAfter(parts, at)
 			if live := progressOf(btc.Interval, state.Candle, at); live != p {
 				t.Fatalf("%s after %v: live %+v, in training %+v", finer, p.elapsed, live, p)
@@ -102,6 +102,95 @@ func TestLiveAndTrainingAgreeWithinTheCandle(t *testing.T) {
 			t.Errorf("%s: %d instants within 300 candles", finer, inside)
 		}
 	}
+}
+
+// sampledMemory remembers states of open candles, too.
+type sampledMemory struct {
+	*memory
+	states []OpenCandle
+	asked  int
+}
+
+func (m *sampledMemory) InsideStates(_ context.Context, series market.Series, r market.TimeRange) ([]OpenCandle, error) {
+	m.asked++
+	var states []OpenCandle
+	for _, s := range m.states {
+		if s.Series == series && r.Contains(s.Candle.OpenTime) {
+			states = append(states, s)
+		}
+	}
+	return states, nil
+}
+
+// The same with the states that were sampled live, at instants that no finer candle
+// ends at.
+func TestLiveAndTrainingAgreeOnSampledStates(t *testing.T) {
+	fine := trainedFineStores(t)
+	stores := &sampledMemory{memory: fine.withoutCandles()}
+	eth, fives := btc, btc
+	eth.Symbol, fives.Interval = "ETHUSDT", market.Minute5
+	stores.candles[btc], stores.candles[eth] = fine.candles[btc], fine.candles[eth]
+	minutes := fine.candles[market.Series{Symbol: btc.Symbol, Interval: market.Minute1}]
+	const first, count = 12000, 300
+	r := market.TimeRange{Start: fine.candles[btc][first].OpenTime, End: fine.candles[btc][first+count].OpenTime}
+	want := map[time.Time]OpenCandle{}
+	for k := range count {
+		for q, passed := range []time.Duration{63 * time.Second, 421 * time.Second, 14 * time.Minute} {
+			if k%10 != q { // some are missing
+				at := r.Start.Add(time.Duration(k)*15*time.Minute + passed)
+				state := stateAfter(minutes, at)
+				state.At = at
+				stores.states = append(stores.states, state)
+				want[at] = state
+			}
+		}
+	}
+	f := NewForecaster(stores, stores)
+	s, err := f.samples(t.Context(), btc, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.len() != count+len(want) {
+		t.Errorf("%d rows of %d candles and %d states", s.len(), count, len(want))
+	}
+	opening := make([]float64, len(openingNames))
+	for k := range s.rows {
+		p := s.rows[k].progress
+		if p.atOpen() {
+			continue
+		}
+		state, ok := want[instantOf(s, k)]
+		if !ok {
+			t.Fatalf("a row as of %s, of which there is no state", instantOf(s, k))
+		}
+		got, err := f.ForecastOpen(t.Context(), state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		agree(t, f.loaded[btc].model, s.look(opening, k), p, got)
+	}
+
+	// Finer candles tell of all that lies between, and are preferred.
+	told := fine.candles[fives]
+	stores.candles[fives] = told[position(told, r.Start):position(told, r.Start.Add(100*15*time.Minute))]
+	if s, err = f.samples(t.Context(), btc, r); err != nil {
+		t.Fatal(err)
+	}
+	for k := range s.rows {
+		_, sampled := want[instantOf(s, k)]
+		if byFives := s.open(k).Before(r.Start.Add(100 * 15 * time.Minute)); !s.rows[k].atOpen() && sampled == byFives {
+			t.Fatalf("the row as of %s: sampled %t", instantOf(s, k), sampled)
+		}
+	}
+	stores.candles[fives], stores.asked = told, 0
+	if _, err = f.samples(t.Context(), btc, r); err != nil || stores.asked != 0 {
+		t.Errorf("asked %d times for what finer candles tell, %v", stores.asked, err)
+	}
+}
+
+// instantOf is when what a row knows was known.
+func instantOf(s *samples, row int) time.Time {
+	return s.open(row).Add(time.Duration(math.Round(s.rows[row].elapsed * float64(btc.Interval.Length()))))
 }
 
 // scrambled is another future: everything that closes after an instant is changed,
@@ -148,9 +237,6 @@ func TestNothingLaterChangesARowOfTraining(t *testing.T) {
 		return s
 	}
 	before := rows(t, stores)
-	instant := func(s *samples, k int) time.Time {
-		return s.open(k).Add(time.Duration(math.Round(s.rows[k].elapsed * float64(btc.Interval.Length()))))
-	}
 	same := func(a, b *samples, k, j int) bool {
 		x, y := make([]float64, len(openingNames)), make([]float64, len(openingNames))
 		l, m := a.look(x, k), b.look(y, j)
@@ -165,23 +251,23 @@ func TestNothingLaterChangesARowOfTraining(t *testing.T) {
 		after := rows(t, future(t, stores, r, at))
 		known := map[time.Time]int{}
 		for j := range after.rows {
-			known[instant(after, j)] = j
+			known[instantOf(after, j)] = j
 		}
 		for k := range before.rows {
-			if instant(before, k).After(at) {
+			if instantOf(before, k).After(at) {
 				break
 			}
 			// A candle of which the close is missing has no rows at all.
-			j, ok := known[instant(before, k)]
+			j, ok := known[instantOf(before, k)]
 			if !ok && !btc.Interval.Next(before.open(k)).After(at) {
-				t.Fatalf("the row of %s is not there any more", instant(before, k))
+				t.Fatalf("the row of %s is not there any more", instantOf(before, k))
 			}
 			// The inside of a candle is known where all of it is: of the newest one it may
 			// be missing, but not another.
 			if ok {
 				if !same(before, after, k, j) {
 					t.Fatalf("what comes after %s changed the row of %s:\n%+v\n%+v",
-						at, instant(before, k), before.rows[k], after.rows[j])
+						at, instantOf(before, k), before.rows[k], after.rows[j])
 				}
 				compared++
 			}

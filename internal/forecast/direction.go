@@ -91,9 +91,11 @@ func (d *direction) probability(analytic float64, p progress, row []float64, scr
 	if err := d.forest.Predict(row, scratch); err != nil {
 		return 0, err
 	}
-	residual := scratch.Mean()
+	// The later, the more of what the forest adds is noise; what it knows of the open
+	// alone is of no use at the close.
+	residual := scratch.Mean() * (1 - p.elapsed/2)
 	if !d.Inside {
-		residual *= 1 - p.elapsed
+		residual = scratch.Mean() * (1 - p.elapsed)
 	}
 	bound := analytic * (1 - analytic)
 	return analytic + clamp(residual, -bound, bound), nil

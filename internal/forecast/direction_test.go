@@ -48,10 +48,10 @@ func TestTheForestCorrectsTheAnalyticProbability(t *testing.T) {
 		want                        float64
 	}{
 		{0.5, 0, 0.02, true, 0.52},
-		{0.5, 0.5, 0.02, true, 0.52},
+		{0.5, 0.5, 0.02, true, 0.515}, // the later, the less
 		{0.5, 0, 0.02, false, 0.52},
 		{0.5, 0.75, 0.02, false, 0.505}, // what is known of the open fades
-		{0.3, 0.5, -0.05, true, 0.25},
+		{0.3, 0.5, -0.04, true, 0.27},
 		{0.3, 0.5, -0.9, true, 0.09}, // never beyond the square
 		{0.99, 0.5, 0.5, true, 0.9999},
 		{0, 0.9, 0.3, true, 0},

@@ -142,38 +142,6 @@ func (f *Forecaster) samples(ctx context.Context, series market.Series, r market
 	return newSamples(own, other, r), nil
 }
 
-// chunkOfInside is how much of the past is looked into at once: candles of a minute
-// fill the memory otherwise.
-const chunkOfInside = 60 * 24 * time.Hour
-
-// lookInside notes what happened inside the candles of a track that open in the
-// range, by whatever finer candles are stored, the finest that are complete.
-func (f *Forecaster) lookInside(ctx context.Context, t *track, series market.Series, r market.TimeRange) error {
-	if len(t.opens) == 0 {
-		return nil
-	}
-	first, end := t.opens[0], series.Interval.Next(t.opens[len(t.opens)-1])
-	if first.Before(r.Start) {
-		first = r.Start
-	}
-	for _, finer := range insideIntervals(series.Interval) {
-		for start := series.Interval.Floor(first); start.Before(end); {
-			next := series.Interval.Floor(start.Add(chunkOfInside))
-			if !next.After(start) {
-				next = series.Interval.Next(start)
-			}
-			parts, err := f.candles.Candles(ctx,
-				market.Series{Symbol: series.Symbol, Interval: finer}, market.TimeRange{Start: start, End: next}, math.MaxInt32)
-			if err != nil {
-				return err
-			}
-			t.lookInside(finer, parts)
-			start = next
-		}
-	}
-	return nil
-}
-
 // Evaluate forecasts every candle of the series that opens in the range, walking
 // forward a calendar month at a time: each month by a model that was trained on
 // nothing but candles closed before it, back to history. month is called with

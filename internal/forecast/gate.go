@@ -33,10 +33,7 @@ func verdict(m Metrics, incumbent *rival) Verdict {
 		return unmeasured(incumbent)
 	}
 	var c comparison
-	ours := lossesOf(m, ownLoss)
-	for _, name := range []string{harName, ewma} {
-		c.compare(name, ours, lossesOf(m, lossOf(name)), 0)
-	}
+	c.compare(lossesOf(m, ownLoss), 0, other{harName, lossesOf(m, lossOf(harName))}, other{ewma, lossesOf(m, lossOf(ewma))})
 	for _, s := range append([]Scores{m.Scores}, m.Quarters...) {
 		if s.PointSkill < leastPointSkill && s.PointSkillHigh < 0 {
 			c.worse = append(c.worse, fmt.Sprintf("a point whose squared error is %.2f %% above that of %q, and surely above it", -s.PointSkill*100, priceStays))
@@ -51,12 +48,12 @@ func verdict(m Metrics, incumbent *rival) Verdict {
 		beside = fmt.Sprintf("; too few of the candles are new to model %d to compare the two", incumbent.id)
 	default:
 		whose := fmt.Sprintf("model %d on the %d candles new to it too", incumbent.id, incumbent.own.Rows)
-		c.compare(whose, lossesOf(incumbent.own, ownLoss), lossesOf(incumbent.its, ownLoss), rivalTolerance)
+		c.compare(lossesOf(incumbent.own, ownLoss), rivalTolerance, other{whose, lossesOf(incumbent.its, ownLoss)})
 	}
 	if len(c.worse) > 0 {
 		return Verdict{Reason: "worse: " + strings.Join(c.worse, "; ")}
 	}
-	return Verdict{Promoted: true, Reason: "no worse: " + strings.Join(c.fine, "; ") + beside}
+	return Verdict{Promoted: true, Reason: strings.Join(c.fine, "; ") + beside}
 }
 
 func unmeasured(incumbent *rival) Verdict {
@@ -74,14 +71,31 @@ func unmeasured(incumbent *rival) Verdict {
 // comparison gathers what a model is worse in, and what it is not.
 type comparison struct{ worse, fine []string }
 
-// compare notes pinball losses beside another's, which they may exceed by a share.
-func (c *comparison) compare(whose string, ours, theirs losses, tolerance float64) {
-	text := fmt.Sprintf("pinball loss %s, against %s of %s", ours.text(" bp at the open", " within the candle"), theirs.text("", ""), whose)
-	if ours.open <= theirs.open*(1+tolerance) && ours.inside <= theirs.inside*(1+tolerance) {
-		c.fine = append(c.fine, text)
-	} else { // also what is not a number
-		c.worse = append(c.worse, text)
+// other is who the pinball losses of a model are compared with.
+type other struct {
+	name string
+	losses
+}
+
+// compare notes pinball losses beside those of others, which they may exceed by a
+// share.
+func (c *comparison) compare(ours losses, tolerance float64, others ...other) {
+	var worse, fine []string
+	for _, o := range others {
+		text := o.text("", "") + " of " + o.name
+		if ours.open <= o.open*(1+tolerance) && ours.inside <= o.inside*(1+tolerance) {
+			fine = append(fine, text)
+		} else { // also what is not a number
+			worse = append(worse, text)
+		}
 	}
+	note := func(notes *[]string, texts []string) {
+		if len(texts) > 0 {
+			*notes = append(*notes, fmt.Sprintf("pinball loss %s, against %s", ours.text(" bp at the open", " within the candle"), strings.Join(texts, " and ")))
+		}
+	}
+	note(&c.worse, worse)
+	note(&c.fine, fine)
 }
 
 // losses are pinball losses of the forecasts at the open and of those within the

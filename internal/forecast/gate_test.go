@@ -44,17 +44,17 @@ func TestVerdict(t *testing.T) {
 		promoted bool
 		says     string
 	}{
-		"better than the baselines":     {month(nil), nil, true, "5.400 bp at the open and 3.500 within the candle, against 5.450 and 3.600 of HAR"},
+		"better than the baselines":     {month(nil), nil, true, "5.400 bp at the open and 3.500 within the candle, against 5.450 and 3.600 of HAR and 5.600 and 3.700 of EWMA"},
 		"as good as HAR":                {month(func(m *Metrics) { m.PinballLoss = 5.45 }), nil, true, "of HAR"},
 		"worse than HAR at the open":    {month(func(m *Metrics) { m.PinballLoss = 5.451 }), nil, false, "against 5.450 and 3.600 of HAR"},
 		"worse than EWMA":               {month(func(m *Metrics) { m.Baselines[1].PinballLoss = 5.39 }), nil, false, "of EWMA"},
 		"worse than HAR within":         {month(func(m *Metrics) { m.Quarters[3].PinballLoss = 2.41 }), nil, false, "of HAR"},
 		"worse in a quarter only":       {month(func(m *Metrics) { m.Quarters[3].PinballLoss = 2.3 }), nil, true, "of HAR"},
 		"not a number":                  {month(func(m *Metrics) { m.PinballLoss = math.NaN() }), nil, false, "NaN"},
-		"nothing finer is stored":       {month(func(m *Metrics) { m.Quarters = make([]Scores, 4) }), nil, true, "5.400 bp at the open, against 5.450 of HAR"},
+		"nothing finer is stored":       {month(func(m *Metrics) { m.Quarters = make([]Scores, 4) }), nil, true, "5.400 bp at the open, against 5.450 of HAR and 5.600 of EWMA"},
 		"a point that is surely worse":  {month(func(m *Metrics) { m.PointSkill, m.PointSkillHigh = -0.0011, -0.0001 }), nil, false, "0.11 % above"},
-		"a point that may be worse":     {month(func(m *Metrics) { m.PointSkill = -0.004 }), nil, true, "no worse"},
-		"a point that is a little so":   {month(func(m *Metrics) { m.PointSkill, m.PointSkillHigh = -0.001, -0.0001 }), nil, true, "no worse"},
+		"a point that may be worse":     {month(func(m *Metrics) { m.PointSkill = -0.004 }), nil, true, "pinball loss"},
+		"a point that is a little so":   {month(func(m *Metrics) { m.PointSkill, m.PointSkillHigh = -0.001, -0.0001 }), nil, true, "pinball loss"},
 		"a point that is so within":     {month(func(m *Metrics) { m.Quarters[2].PointSkill, m.Quarters[2].PointSkillHigh = -0.002, -0.001 }), nil, false, "price stays"},
 		"better than the incumbent":     {month(nil), beside(5, 5.1), true, "5.000 bp at the open, against 5.100 of model 7 on the 2880 candles"},
 		"about as good":                 {month(nil), beside(5.02, 5), true, "model 7"},

@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"context"
 	"math"
 	"time"
 
@@ -31,6 +32,55 @@ func insideIntervals(interval market.Interval) []market.Interval {
 	return inside
 }
 
+// StateReader reads how candles stood while they were open. A CandleReader that is
+// one, too, makes up for finer candles that are not stored.
+type StateReader interface {
+	// InsideStates returns states of the candles that open in the range at instants
+	// within them, between open and close, oldest first: of each quarter of a candle's
+	// time one, by a lot that is always the same, where any is known.
+	InsideStates(ctx context.Context, series market.Series, r market.TimeRange) ([]OpenCandle, error)
+}
+
+// chunkOfInside is how much of the past is looked into at once: candles of a minute
+// fill the memory otherwise.
+const chunkOfInside = 60 * 24 * time.Hour
+
+// lookInside notes what happened inside the candles of a track that open in the
+// range: by whatever finer candles are stored, the finest that are complete, and
+// where there are none by the states that were sampled.
+func (f *Forecaster) lookInside(ctx context.Context, t *track, series market.Series, r market.TimeRange) error {
+	if len(t.opens) == 0 {
+		return nil
+	}
+	first, end := t.opens[0], series.Interval.Next(t.opens[len(t.opens)-1])
+	if first.Before(r.Start) {
+		first = r.Start
+	}
+	for start := series.Interval.Floor(first); start.Before(end); {
+		next := series.Interval.Floor(start.Add(chunkOfInside))
+		if !next.After(start) {
+			next = series.Interval.Next(start)
+		}
+		chunk := market.TimeRange{Start: start, End: next}
+		for _, finer := range insideIntervals(series.Interval) {
+			parts, err := f.candles.Candles(ctx, market.Series{Symbol: series.Symbol, Interval: finer}, chunk, math.MaxInt32)
+			if err != nil {
+				return err
+			}
+			t.lookInside(finer, parts)
+		}
+		if sampled, ok := f.candles.(StateReader); ok && !t.knowsInside(chunk) {
+			states, err := sampled.InsideStates(ctx, series, chunk)
+			if err != nil {
+				return err
+			}
+			t.lookInsideBySamples(states)
+		}
+		start = next
+	}
+	return nil
+}
+
 // lookInside notes how far the candles of the track had come at instants within
 // them, from all the candles of a finer interval in some range, oldest first.
 // Candles of which a part is missing are left as they are.
@@ -49,6 +99,35 @@ func (t *track) lookInside(finer market.Interval, candles []market.Candle) {
 			t.inside[k] = progressesOf(open, parts)
 		}
 	}
+}
+
+// lookInsideBySamples notes how far the candles of the track had come that no finer
+// ones have told of, from states in some range, oldest first.
+func (t *track) lookInsideBySamples(states []OpenCandle) {
+	for len(states) > 0 {
+		open := states[0].Candle.OpenTime
+		count := 1
+		for count < len(states) && states[count].Candle.OpenTime.Equal(open) {
+			count++
+		}
+		if k := t.position(open); k >= 0 && t.inside[k] == nil {
+			for _, s := range states[:count] {
+				t.inside[k] = append(t.inside[k], progressOf(t.interval, s.Candle, s.At))
+			}
+		}
+		states = states[count:]
+	}
+}
+
+// knowsInside reports whether something is known of the inside of every candle of the
+// track that opens in the range.
+func (t *track) knowsInside(r market.TimeRange) bool {
+	for k, open := range t.opens {
+		if r.Contains(open) && t.inside[k] == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // progressesOf returns how far a candle had come at one instant of each of its

@@ -117,6 +117,22 @@ func TestTheInsideOfACandleByHand(t *testing.T) {
 	}
 }
 
+func TestOfWhatTradedAtTheOpenItselfOnlyPricesAreKnown(t *testing.T) {
+	c := market.Candle{OpenTime: start, Open: 100, High: 104, Low: 99, Close: 102, Volume: 8, TakerBuyVolume: market.Some(2.0)}
+	got := progressOf(market.Minute15, c, start)
+	if !math.IsNaN(got.taker) {
+		t.Errorf("takers bought %v", got.taker)
+	}
+	got.taker = 0
+	if want := (progress{open: 100, high: 102, low: 102, last: 102}); got != want {
+		t.Errorf("at the open %+v, want %+v", got, want)
+	}
+	want := progress{elapsed: 0.2, open: 100, high: 104, low: 99, last: 102, volume: 8, taker: 0.25}
+	if got := progressOf(market.Minute15, c, start.Add(3*time.Minute)); got != want {
+		t.Errorf("three minutes later %+v, want %+v", got, want)
+	}
+}
+
 // The finest candles that are complete tell most.
 func TestFinerCandlesTakeTheCoarsersPlaceWhereTheyAreComplete(t *testing.T) {
 	stores := newFineMemory(800)

@@ -26,14 +26,6 @@ func (f *Forecaster) Train(
 	return trained, known, nil
 }
 
-// exam is what a training is judged by: a model that was trained in the same way on
-// all but the newest month, and that month's samples. It is empty where there is too
-// little history for it.
-type exam struct {
-	model  *model
-	unseen *samples
-}
-
 func (f *Forecaster) train(
 	ctx context.Context, series market.Series, r market.TimeRange, progress func(done, total int),
 ) (trained Model, known bool, err error) {
@@ -58,21 +50,9 @@ func (f *Forecaster) train(
 		Series: series, Window: market.TimeRange{Start: s.open(0), End: end}, Rows: s.len(), Skipped: s.skipped,
 		DataHash: hash, Features: featureNames, Settings: string(settings),
 	}
-	fold := market.TimeRange{Start: end.AddDate(0, -1, 0), End: end}
-	exam := new(exam)
-	if past := s.before(fold.Start); enough(past) == nil {
-		exam.unseen = s.since(fold.Start)
-		if exam.model, err = fit(ctx, past, step(progress, 0, 2)); err != nil {
-			return Model{}, false, err
-		}
-		scores, trades, err := exam.model.measure(ctx, exam.unseen, f.costs)
-		if err != nil {
-			return Model{}, false, err
-		}
-		trained.Metrics = scores.metrics(fold, trades)
-		if trained.Importance, err = exam.model.importance(ctx, exam.unseen); err != nil {
-			return Model{}, false, err
-		}
+	exam, err := f.examine(ctx, s, &trained, step(progress, 0, 2))
+	if err != nil {
+		return Model{}, false, err
 	}
 	m, err := fit(ctx, s, step(progress, 1, 2))
 	if err != nil {
@@ -89,6 +69,39 @@ func (f *Forecaster) train(
 		return Model{}, false, fmt.Errorf("model %d is stored, but: %w", trained.ID, err)
 	}
 	return trained, false, nil
+}
+
+// exam is what a training is judged by: a model that was trained in the same way on
+// all but the newest month, and that month's samples. It is empty where there is too
+// little history for it.
+type exam struct {
+	model  *model
+	unseen *samples
+}
+
+// examine trains on all but the newest month, and notes in the record how that did on
+// it.
+func (f *Forecaster) examine(
+	ctx context.Context, s *samples, record *Model, progress func(done, total int),
+) (*exam, error) {
+	end := record.Window.End
+	fold := market.TimeRange{Start: end.AddDate(0, -1, 0), End: end}
+	past := s.before(fold.Start)
+	if enough(past) != nil {
+		return new(exam), nil
+	}
+	m, err := fit(ctx, past, progress)
+	if err != nil {
+		return nil, err
+	}
+	e := &exam{model: m, unseen: s.since(fold.Start)}
+	scores, trades, err := m.measure(ctx, e.unseen, f.costs)
+	if err != nil {
+		return nil, err
+	}
+	record.Metrics = scores.metrics(fold, trades)
+	record.Importance, err = m.importance(ctx, e.unseen)
+	return e, err
 }
 
 // learnt returns the model that was made of those rows, where it can be read.
@@ -111,10 +124,13 @@ func (f *Forecaster) learnt(ctx context.Context, series market.Series, hash stri
 }
 
 // judgeAndSave stores a model with the verdict on it, and puts it to use where that
-// is good and the one in use has not learnt newer candles. It judges anew where
-// another training put its model to use meanwhile.
+// is good and the one in use has not learnt newer candles. Where another training put
+// its model to use meanwhile it judges anew, or returns that one if it is the same.
 func (f *Forecaster) judgeAndSave(ctx context.Context, m Model, content []byte, exam *exam) (Model, error) {
 	for {
+		if stored, known, err := f.learnt(ctx, m.Series, m.DataHash); err != nil || known {
+			return stored, err
+		}
 		replaces, err := f.judge(ctx, &m, exam)
 		if err != nil {
 			return Model{}, err

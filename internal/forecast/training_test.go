@@ -113,10 +113,10 @@ func TestPromotingByHand(t *testing.T) {
 	}
 }
 
-// overtaken puts another model to use while one waits to be saved for the first time.
+// overtaken lets another training be first, once.
 type overtaken struct {
 	*memory
-	other int64
+	first func(m Model, content []byte, replaces market.Optional[int64])
 	saves int
 }
 
@@ -124,7 +124,7 @@ func (o *overtaken) SaveModel(
 	ctx context.Context, m Model, content []byte, replaces market.Optional[int64],
 ) (Model, error) {
 	if o.saves++; o.saves == 1 {
-		o.use(o.models[o.other-1])
+		o.first(m, content, replaces)
 	}
 	return o.memory.SaveModel(ctx, m, content, replaces)
 }
@@ -134,10 +134,23 @@ func TestAVerdictIsOnTheModelInUse(t *testing.T) {
 	f := NewForecaster(stores, stores)
 	first, second := training(t, f, stores, 13000), training(t, f, stores, 13500)
 	stores.contents[first.ID-1] = []byte("of another release") // so that it is replaced
-	busy := &overtaken{memory: stores, other: second.ID}
+	busy := &overtaken{memory: stores, first: func(Model, []byte, market.Optional[int64]) { stores.use(second) }}
 	third := training(t, NewForecaster(busy, busy), stores, 14000)
 	if busy.saves != 2 || third.Verdict.Promoted || stores.inUse(btc) != second.ID {
 		t.Errorf("after %d attempts: %+v, in use is model %d", busy.saves, third.Verdict, stores.inUse(btc))
+	}
+}
+
+func TestTwoTrainingsOfTheSameMakeOneModel(t *testing.T) {
+	stores := newMemory(13000)
+	busy := &overtaken{memory: stores, first: func(m Model, content []byte, replaces market.Optional[int64]) {
+		if _, err := stores.SaveModel(t.Context(), m, content, replaces); err != nil {
+			t.Error(err)
+		}
+	}}
+	m := training(t, NewForecaster(busy, busy), stores, 13000)
+	if busy.saves != 1 || len(stores.models) != 1 || !m.Verdict.Promoted || stores.inUse(btc) != m.ID {
+		t.Errorf("after %d attempts there are %d models, and %d is in use: %+v", busy.saves, len(stores.models), stores.inUse(btc), m.Verdict)
 	}
 }
 

@@ -9,7 +9,7 @@
 // rows in the leaf that it reaches equal weights that add up to one, and the
 // trees are averaged. The mean is exact; the distribution is kept in at most
 // 128 bins of the target, finer towards the tails, and is piecewise linear
-// within them.
+// within them: exact for a target of up to 128 distinct values, else nearly so.
 //
 // Equal data, settings and seed give the same forest, bit for bit, on any
 // number of cores.
@@ -30,7 +30,7 @@ type Forest struct {
 	roots  []int32 // references, one for each tree
 	nodes  []node
 	leaves []leaf
-	counts []byte // of the leaves, see counts.go
+	counts []byte // of the leaves, in the planes of counts.go
 }
 
 // node sends the rows with a value of at most threshold to the left.

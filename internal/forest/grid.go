@@ -2,10 +2,14 @@ package forest
 
 import "slices"
 
-// maxTargetBins bounds the bins of the target. With 128, the largest of which
-// holds 1.2 % of the training rows, predicted probabilities were within 0.25
-// percentage points of the exact ones in a trial on 60,000 rows, less than a
-// forest's sampling error, and a leaf takes about as many bytes as bins.
+// maxTargetBins bounds the bins of the target. The mean of a leaf is exact; its
+// counts of 128 bins, the largest of which holds 1.2 % of the training rows,
+// put the probability of a predicted quantile within half of that bin of the
+// exact one, and within 0.06 points on average where a test compares them: far
+// below a forest's own sampling error. To name the very rows of each leaf takes
+// 10 to 11 bits a row and tree whatever the code, 16 MB instead of 4 for 245,000
+// rows and a hundred trees, and a prediction would add up some 45,000 rows in
+// place of 12,800 counts.
 const maxTargetBins = 128
 
 // targetGrid divides the range of the target into bins, ascending and

@@ -89,7 +89,7 @@ func (g *grower) histogramOf(n *growing, column int) *histogram {
 	if whole, other := g.relativesOf(n, column); other != nil {
 		h.subtract(whole, other)
 	} else {
-		h.fill(n.samples, g.binsOf(column), g.packing.one())
+		h.fill(n.samples, g.features[column].bins, g.packing.one())
 	}
 	return h
 }
@@ -107,7 +107,7 @@ func (g *grower) relativesOf(n *growing, column int) (parent, sibling *histogram
 	sibling = n.sibling.kept.find(column)
 	if sibling == nil && len(n.sibling.samples)+len(histogram{}) < len(n.samples) {
 		if sibling = n.sibling.kept.add(column); sibling != nil {
-			sibling.fill(n.sibling.samples, g.binsOf(column), g.packing.one())
+			sibling.fill(n.sibling.samples, g.features[column].bins, g.packing.one())
 		}
 	}
 	return parent, sibling

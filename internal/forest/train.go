@@ -125,9 +125,8 @@ func validateNames(names []string) error {
 type training struct {
 	settings   Settings
 	features   []feature
-	varying    []int   // the columns that vary: no other can split
-	rowBins    []uint8 // the bins of these once more, row by row
-	tries      int     // columns to try at a split
+	varying    []int // the columns that vary: no other can split
+	tries      int   // columns to try at a split
 	target     []float64
 	grid       targetGrid
 	targetBins []uint8
@@ -162,24 +161,7 @@ func newTraining(ctx context.Context, columns [][]float64, target []float64, set
 		}
 	}
 	t.tries = shareOf(settings.ColumnShare, len(t.varying))
-	t.rowBins = make([]uint8, len(target)*len(t.varying))
-	const stretch = 1 << 12
-	spread(ctx, (len(target)+stretch-1)/stretch, func(numbers iter.Seq[int]) {
-		for i := range numbers {
-			t.transpose(i*stretch, min((i+1)*stretch, len(target)))
-		}
-	})
 	return t
-}
-
-// transpose fills the bins of a range of rows, row by row.
-func (t *training) transpose(start, end int) {
-	width := len(t.varying)
-	for j, column := range t.varying {
-		for row, bin := range t.features[column].bins[start:end] {
-			t.rowBins[(start+row)*width+j] = bin
-		}
-	}
 }
 
 // shareOf returns a share of n, rounded to the nearest number but 0.

@@ -22,7 +22,6 @@ type grower struct {
 	*training
 	samples   []sample // one more than a tree has
 	scratch   []sample
-	block     block
 	columns   []int
 	root      growing
 	levels    [][2]growing // the left and the right child of a node of each depth
@@ -39,7 +38,6 @@ func newGrower(t *training) *grower {
 		samples:  make([]sample, t.sampleRows+1),
 		scratch:  make([]sample, t.sampleRows),
 		columns:  make([]int, len(t.varying)),
-		block:    newBlock(t),
 		levels:   make([][2]growing, t.settings.MaxDepth),
 	}
 	g.random = rand.New(&g.source)
@@ -111,12 +109,7 @@ func (g *grower) branch(ctx context.Context, n *growing) int32 {
 		feature:     uint16(best.column),
 		missingLeft: best.missingLeft,
 	})
-	if !g.block.holds() && len(n.samples) <= cap(g.block.rows) {
-		g.block.enter(n.samples, g.training)
-		// The sibling may yet want to see the samples.
-		defer g.block.leave(n.samples)
-	}
-	middle := g.partition(n.samples, g.binsOf(best.column), best)
+	middle := g.partition(n.samples, feature.bins, best)
 	left, right := g.children(n, middle, best)
 	leftBranch := g.branch(ctx, left)
 	rightBranch := g.branch(ctx, right)
@@ -139,14 +132,6 @@ func (g *grower) bestSplit(n *growing) split {
 		s.try(column, g.histogramOf(n, column), len(g.features[column].edges)+1)
 	}
 	return s.best
-}
-
-// binsOf returns the bins of a column for the rows as the samples number them.
-func (g *grower) binsOf(column int) []uint8 {
-	if g.block.holds() {
-		return g.block.bins[column]
-	}
-	return g.features[column].bins
 }
 
 // partition moves the samples that go to the left before the others, keeps the
@@ -179,12 +164,8 @@ func (g *grower) leaf(samples []sample) int32 {
 	clear(counts)
 	sum := 0.0
 	for _, s := range samples {
-		row := s.row
-		if g.block.holds() {
-			row = g.block.rows[row]
-		}
-		sum += g.target[row]
-		counts[g.targetBins[row]]++
+		sum += g.target[s.row]
+		counts[g.targetBins[s.row]]++
 	}
 	at := len(g.tree.leaves)
 	l := leaf{

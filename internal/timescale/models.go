@@ -27,7 +27,10 @@ func (d *Database) SaveModel(
 func (d *Database) saveModel(
 	ctx context.Context, m forecast.Model, content []byte, replaces market.Optional[int64],
 ) (saved forecast.Model, err error) {
-	settings := market.Optional[string]{Value: m.Settings, Valid: m.Settings != ""}
+	var settings []byte
+	if m.Settings != "" {
+		settings = []byte(m.Settings)
+	}
 	metrics, err := json.Marshal(m.Metrics)
 	if err != nil {
 		return forecast.Model{}, err
@@ -54,14 +57,14 @@ func (d *Database) saveModel(
 		var id int64
 		err := tx.QueryRow(ctx, `
 			INSERT INTO models (symbol, interval, window_start, window_end, rows, skipped, data_hash, features,
-				nullable[string]{&settings}, metrics, importance, promoted, verdict, bytes)
+				settings, metrics, importance, promoted, verdict, bytes)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 			ON CONFLICT (symbol, interval, data_hash) DO UPDATE SET
 				trained_at = now(), features = excluded.features, settings = excluded.settings, metrics = excluded.metrics,
 				importance = excluded.importance, promoted = excluded.promoted, verdict = excluded.verdict, bytes = excluded.bytes
 			RETURNING id`,
 			m.Symbol, m.Interval, m.Window.Start, m.Window.End, m.Rows, m.Skipped, m.DataHash, m.Features,
-			nullable[string]{&settings}, metrics, importance, m.Verdict.Promoted, m.Verdict.Reason, content).Scan(&id)
+			settings, metrics, importance, m.Verdict.Promoted, m.Verdict.Reason, content).Scan(&id)
 		if err != nil {
 			return err
 		}
