@@ -57,7 +57,7 @@ func (c Costs) decide(expected float64) Decision {
 		action, gain = Sell, -expected
 	}
 	gain -= c.roundTrip()
-	if gain <= 0 {
+	if !(gain > 0) {
 		action = Hold
 	}
 	return Decision{Action: action, ExpectedGain: gain, Costs: c}

@@ -3,52 +3,10 @@ package forecast
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"runtime"
 	"sync"
-	"time"
-
-	"github.com/cryptoboat/cryptoboat/internal/market"
 )
-
-// walkForward forecasts every sample whose candle opens in the range, a calendar
-// month at a time, by a model trained on nothing but candles that had closed before
-// that month, and measures each month. month is called after each, also after one
-// of which no candle can be forecast.
-func walkForward(
-	ctx context.Context, s *samples, r market.TimeRange, costs Costs, month func(Metrics),
-) (Metrics, error) {
-	var whole tally
-	var wholeTrading trading
-	for start := r.Start; start.Before(r.End); start = market.Month1.Next(market.Month1.Floor(start)) {
-		end := market.Month1.Next(market.Month1.Floor(start))
-		if end.After(r.End) {
-			end = r.End
-		}
-		fold := s.since(start).before(end)
-		part, partTrading := new(tally), new(trading)
-		if fold.len() > 0 {
-			m, err := fit(ctx, s.before(start), nil)
-			if err == nil {
-				part, partTrading, err = m.measure(ctx, fold, costs)
-			}
-			if err != nil {
-				return Metrics{}, fmt.Errorf("the month from %s: %w", start.Format(time.DateOnly), err)
-			}
-		}
-		if month != nil {
-			month(part.metrics(market.TimeRange{Start: start, End: end}, partTrading))
-		}
-		whole.add(part)
-		wholeTrading.add(partTrading)
-	}
-	if whole[0].rows == 0 {
-		return Metrics{}, market.Errorf(market.Unavailable, "no candle between %s and %s can be forecast",
-			r.Start.Format(time.DateOnly), r.End.Format(time.DateOnly))
-	}
-	return whole.metrics(r, &wholeTrading), nil
-}
 
 // measure forecasts samples that the model has not seen.
 func (m *model) measure(ctx context.Context, s *samples, costs Costs) (*tally, *trading, error) {
@@ -68,7 +26,7 @@ func (m *model) measure(ctx context.Context, s *samples, costs Costs) (*tally, *
 			stage.widths[b+1].measure(&of, actual)
 		}
 		if p.atOpen() {
-			trades.trade(costs.decide(math.Expm1(o.point)).Action, math.Expm1(actual), costs)
+			trades.trade(costs.decide(math.Expm1(o.point)).Action, p.last, s.candles.close[s.rows[k].candle], costs)
 		}
 	}
 	return scores, trades, nil

@@ -59,7 +59,7 @@ type Model struct {
 	market.Series
 	TrainedAt time.Time
 	Window    market.TimeRange // open times of the candles learnt from
-	Rows      int              // training rows
+	Rows      int              // samples learnt from: of each candle its open, and one instant within it where that is known
 	Skipped   int              // candles of the window that could not be learnt from
 	DataHash  string           // SHA-256 of those rows and of how they are learnt from, hexadecimal
 	Features  []string
@@ -85,7 +85,8 @@ type Metrics struct {
 
 // Trading is what decisions would have earned after costs, a candle at a time, and
 // what holding the coin would have earned. Earnings and drawdowns are shares of what
-// one began with; a drawdown is the largest fall from a peak before, in [0, 1]. To
+// one began with; a drawdown is the largest fall from a peak before, in [0, 1], as seen
+// at closes. To
 // sell is to owe the coin until the close.
 type Trading struct {
 	Buys             int     `json:"buys"`
@@ -102,7 +103,7 @@ type Scores struct {
 	Rows       int     `json:"rows"`        // forecasts measured
 	PointSkill float64 `json:"point_skill"` // 1 − MSE/MSE₀ of log returns against "price stays"; above 0 is better, 0 where no price moved
 	// PointSkillLow and PointSkillHigh hold the skill with a confidence of 95 %: a
-	// bootstrap over blocks of a day (Künsch 1989). Only where both lie on the same
+	// bootstrap over blocks of a day (Carlstein 1986). Only where both lie on the same
 	// side of 0 is there anything to say of it.
 	PointSkillLow  float64 `json:"point_skill_low"`
 	PointSkillHigh float64 `json:"point_skill_high"`

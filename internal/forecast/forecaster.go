@@ -2,7 +2,6 @@ package forecast
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -140,22 +139,4 @@ func (f *Forecaster) samples(ctx context.Context, series market.Series, r market
 		return nil, err
 	}
 	return newSamples(own, other, r), nil
-}
-
-// Evaluate forecasts every candle of the series that opens in the range, walking
-// forward a calendar month at a time: each month by a model that was trained on
-// nothing but candles closed before it, back to history. month is called with
-// the metrics of each; those of the whole range are returned.
-func (f *Forecaster) Evaluate(
-	ctx context.Context, series market.Series, history time.Time, r market.TimeRange, month func(Metrics),
-) (Metrics, error) {
-	s, err := f.samples(ctx, series, market.TimeRange{Start: history, End: r.End})
-	if err != nil {
-		return Metrics{}, fmt.Errorf("evaluate %s: %w", series, err)
-	}
-	metrics, err := walkForward(ctx, s, r, f.costs, month)
-	if err != nil {
-		return Metrics{}, fmt.Errorf("evaluate %s: %w", series, err)
-	}
-	return metrics, nil
 }

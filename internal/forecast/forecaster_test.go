@@ -153,7 +153,7 @@ func TestTrainingNeedsEnoughCandlesAndCanBeStopped(t *testing.T) {
 	if _, _, err := f.Train(t.Context(), btc, elsewhere, nil); market.ErrorCode(err) != market.Unavailable {
 		t.Errorf("on no candles: %v", err)
 	}
-	if _, err := f.Evaluate(t.Context(), btc, start, elsewhere, nil); market.ErrorCode(err) != market.Unavailable {
+	if _, err := f.WalkForward(t.Context(), btc, start, elsewhere, nil); market.ErrorCode(err) != market.Unavailable {
 		t.Errorf("evaluated where no candles are: %v", err)
 	}
 	stores = newMemory(14000)

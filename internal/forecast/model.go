@@ -64,7 +64,7 @@ type recipe struct {
 
 func newRecipe() recipe {
 	return recipe{
-		Revision: 2, HARRegressors: harRegressors, Quantiles: quantileLevels,
+		Revision: 3, HARRegressors: harRegressors, Quantiles: quantileLevels,
 		LargestScore: largestScore, RecentDays: recentDays, LargestPointShare: largestPointShare,
 		Return: returnSettings, Direction: directionSettings, Features: featureNames,
 	}
@@ -108,11 +108,10 @@ type pointShares struct {
 	Open, Inside float64 // at the open, and within the candle
 }
 
+// at goes over from the one to the other within the first eighth of the candle. Where
+// nothing was measured within candles, Inside is 0.
 func (s pointShares) at(p progress) float64 {
-	if p.atOpen() {
-		return s.Open
-	}
-	return s.Inside
+	return between(s.Open, s.Inside, min(1, p.elapsed/stageShares[1]))
 }
 
 // The baselines' names.
@@ -135,7 +134,13 @@ func fit(ctx context.Context, s *samples, progress func(done, total int)) (*mode
 	if err != nil {
 		return nil, err
 	}
-	m, err := grow(ctx, s.lessons(), step(progress, 1, 2))
+	lessons := s.lessons()
+	if !earlier.direction.Inside {
+		// The inside of candles is known of the newest days only: what the earlier one
+		// made of it could not set right a model that has learnt it.
+		lessons = lessons.openings()
+	}
+	m, err := grow(ctx, lessons, step(progress, 1, 2))
 	if err != nil {
 		return nil, err
 	}

@@ -13,11 +13,15 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
+// mostResidual bounds a baseline's residuals, in units of its width: no price that
+// comes of them is infinite.
+const mostResidual = 50
+
 // A model file is the magic, the format version, the length of a JSON header,
 // the header, the two forests in their own format, and the SHA-256 of all of that.
 const (
 	magic         = "CBMODEL\n"
-	formatVersion = 2
+	formatVersion = 3
 	prefixLength  = len(magic) + 4 + 4
 )
 
@@ -97,6 +101,7 @@ func decodeModel(file []byte) (*model, error) {
 		return nil, damaged("its HAR model makes no sense")
 	}
 	if len(head.Rest.Coefficients) != len(usualRest.Coefficients) || !within(head.Rest.Coefficients, -100, 100) ||
+		!within([]float64{head.Rest.Latest}, 0.01, 1) ||
 		!within([]float64{head.Direction.Deviation}, 0.1, 10) {
 		return nil, damaged("its view of the inside of candles makes no sense")
 	}
@@ -104,7 +109,7 @@ func decodeModel(file []byte) (*model, error) {
 		return nil, damaged("its calibration makes no sense")
 	}
 	for _, name := range baselineNames {
-		if !head.Residuals[name].valid(-1e3, 1e3) {
+		if !head.Residuals[name].valid(-mostResidual, mostResidual) {
 			return nil, damaged("its baselines make no sense")
 		}
 	}

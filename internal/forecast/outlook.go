@@ -47,9 +47,6 @@ func (m *model) predict(v *vision, l look, p progress) (outlook, error) {
 		quantiles: make([]float64, len(quantileLevels)),
 		analytic:  m.direction.analytic(p, v.rest),
 	}
-	if !m.direction.Inside {
-		o.point *= math.Sqrt(1 - p.elapsed)
-	}
 	m.levels.at(o.quantiles, p.elapsed)
 	for k, level := range o.quantiles {
 		o.quantiles[k] = v.returns.Quantile(level) * v.rest

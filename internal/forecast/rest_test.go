@@ -55,3 +55,22 @@ func TestTheRestIsLearntFromTheInsideOfCandles(t *testing.T) {
 		t.Errorf("of the opens alone came %v, %v", got, err)
 	}
 }
+
+// Samples of few distinct instants say nothing of the candle's end: whatever was
+// learnt from them, less and less is left, and in the end nothing.
+func TestTheRestShrinksBeyondWhatWasLearnt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := rest{Latest: rapid.Float64Range(0.3, 0.95).Draw(t, "latest"), Coefficients: []float64{
+			rapid.Float64Range(-1, 1).Draw(t, "left"), rapid.Float64Range(-1, 1).Draw(t, "elapsed"),
+			rapid.Float64Range(-0.5, 0.5).Draw(t, "root"), rapid.Float64Range(-0.5, 0.5).Draw(t, "surprise"),
+		}}
+		p := progress{open: 100, low: 100, high: 101, last: 100, elapsed: r.Latest}
+		atLatest := r.width(p, 0.001)
+		for _, left := range []float64{0.5, 0.1, 0.01, 1e-4} {
+			p.elapsed = 1 - (1-r.Latest)*left
+			if got, want := r.width(p, 0.001), atLatest*math.Pow(left, usualExponent); math.Abs(got/want-1) > 1e-6 && got > quietest/100 {
+				t.Fatalf("with %v of the unknown left: %v, want %v", left, got, want)
+			}
+		}
+	})
+}

@@ -30,7 +30,7 @@ func (t *tally) metrics(fold market.TimeRange, trades *trading) Metrics {
 type stageTally struct {
 	rows     int
 	hits     int
-	days     []daySquares // ascending
+	days     []daySquares
 	brier    float64
 	analytic float64
 	widths   [4]widthTally
@@ -104,8 +104,8 @@ func skillOf(days func(yield func(daySquares) bool)) float64 {
 }
 
 // skillInterval holds the skill with a confidence of 95 %: the quantiles of the
-// skills of days drawn anew with replacement (Künsch, The Jackknife and the
-// Bootstrap for General Stationary Observations, 1989, with a day for a block).
+// skills of days drawn anew with replacement (Carlstein, The Use of Subseries
+// Values…, 1986: blocks that do not overlap, here a day each).
 func skillInterval(days []daySquares) (low, high float64) {
 	const draws = 1000
 	random := rand.New(rand.NewPCG(1, uint64(len(days))))

@@ -4,10 +4,16 @@ package forecast
 type trading struct {
 	actions map[Action]int
 	steps   []float64 // factor of the wealth by each candle
-	holding []float64 // the same by holding the coin
+	// closes are prices of the coin, for whoever holds it: the newest one at the first
+	// candle, then each candle's close. What happens in between, in candles that are
+	// missing, belongs to it.
+	closes []float64
 }
 
-func (t *trading) trade(action Action, actual float64, costs Costs) {
+// trade plays a decision through for a candle that closes at a price, when it was
+// last.
+func (t *trading) trade(action Action, last, close float64, costs Costs) {
+	actual := close/last - 1
 	if t.actions == nil {
 		t.actions = map[Action]int{}
 	}
@@ -20,7 +26,10 @@ func (t *trading) trade(action Action, actual float64, costs Costs) {
 		factor = 1 - actual - costs.roundTrip()
 	}
 	t.steps = append(t.steps, max(0, factor))
-	t.holding = append(t.holding, 1+actual)
+	if len(t.closes) == 0 {
+		t.closes = append(t.closes, last)
+	}
+	t.closes = append(t.closes, close)
 }
 
 func (t *trading) add(u *trading) {
@@ -31,13 +40,17 @@ func (t *trading) add(u *trading) {
 		t.actions[action] += count
 	}
 	t.steps = append(t.steps, u.steps...)
-	t.holding = append(t.holding, u.holding...)
+	t.closes = append(t.closes, u.closes...)
 }
 
 func (t *trading) metrics() Trading {
 	m := Trading{Buys: t.actions[Buy], Sells: t.actions[Sell], Holds: t.actions[Hold]}
 	m.Earned, m.Drawdown = play(t.steps)
-	m.EarnedByHolding, m.HoldingsDrawdown = play(t.holding)
+	holding := make([]float64, max(0, len(t.closes)-1))
+	for k := range holding {
+		holding[k] = t.closes[k+1] / t.closes[k]
+	}
+	m.EarnedByHolding, m.HoldingsDrawdown = play(holding)
 	return m
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
@@ -47,8 +48,8 @@ func (f *Forecaster) train(
 	}
 	end := series.Interval.Next(s.open(s.len() - 1))
 	trained = Model{
-		Series: series, Window: market.TimeRange{Start: s.open(0), End: end}, Rows: s.len(), Skipped: s.skipped,
-		DataHash: hash, Features: featureNames, Settings: string(settings),
+		Series: series, Window: market.TimeRange{Start: s.open(0), End: end}, Rows: s.lessons().len(), Skipped: s.skipped,
+		DataHash: hash, Features: slices.Clone(featureNames), Settings: string(settings),
 	}
 	exam, err := f.examine(ctx, s, &trained, step(progress, 0, 2))
 	if err != nil {
