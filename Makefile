@@ -10,7 +10,7 @@ LISTEN ?= 127.0.0.1:8080
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
 .PHONY: demo
 demo: ## See it all offline, on a simulated market, at http://localhost:8080; DATA=FOLDER plays real archive files
