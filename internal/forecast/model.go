@@ -100,6 +100,7 @@ type model struct {
 	levels    stageTable            // what to ask the forest for, to get quantileLevels
 	residuals map[string]stageTable // the baselines' quantiles, in units of their width, by name
 	shares    pointShares
+	learnt    int // samples learnt from; not in its file
 }
 
 // pointShares is how much of the forest's mean goes into the point: as much as
@@ -171,7 +172,7 @@ func grow(ctx context.Context, s *samples, progress func(done, total int)) (*mod
 	if err != nil {
 		return nil, err
 	}
-	m := &model{har: h, residuals: map[string]stageTable{}}
+	m := &model{har: h, residuals: map[string]stageTable{}, learnt: s.len()}
 	opening := make([]float64, len(openingNames))
 	widths := make([]float64, s.len())
 	inside := 0

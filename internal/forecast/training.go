@@ -48,7 +48,7 @@ func (f *Forecaster) train(
 	}
 	end := series.Interval.Next(s.open(s.len() - 1))
 	trained = Model{
-		Series: series, Window: market.TimeRange{Start: s.open(0), End: end}, Rows: s.lessons().len(), Skipped: s.skipped,
+		Series: series, Window: market.TimeRange{Start: s.open(0), End: end}, Skipped: s.skipped,
 		DataHash: hash, Features: slices.Clone(featureNames), Settings: string(settings),
 	}
 	exam, err := f.examine(ctx, s, &trained, step(progress, 0, 2))
@@ -59,6 +59,7 @@ func (f *Forecaster) train(
 	if err != nil {
 		return Model{}, false, err
 	}
+	trained.Rows = m.learnt
 	content, err := m.encode()
 	if err != nil {
 		return Model{}, false, err
