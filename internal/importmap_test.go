@@ -22,15 +22,19 @@ var importMap = map[string][]string{
 	"internal/history":  {"internal/market"},
 	"internal/forecast": {"internal/market", "internal/forest"},
 	"internal/live":     {"internal/market", "internal/forecast"},
+	"internal/accounts": {"internal/market"},
+	"internal/settings": {"internal/market", "internal/accounts"},
+	// What says when.
+	"internal/jobs": {"internal/market", "internal/history", "internal/forecast", "internal/accounts", "internal/settings"},
 	// Adapters: they know the domain, never each other.
 	"internal/binance":   {"internal/market", "internal/history", "internal/live"},
 	"internal/coingecko": {"internal/market", "internal/history"},
 	"internal/simulator": {"internal/market", "internal/history", "internal/binance"}, // it shares wire types
-	"internal/timescale": {"internal/market", "internal/history", "internal/forecast", "internal/live", "migrations"},
+	"internal/timescale": {"internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs", "migrations"},
 	"migrations":         {},
 	// Delivery: never an adapter.
-	"internal/api":       {"internal/market", "internal/history", "internal/forecast", "internal/live"},
-	"internal/dashboard": {"internal/market", "internal/history", "internal/forecast", "internal/live", "charts"},
+	"internal/api":       {"internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs"},
+	"internal/dashboard": {"internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs", "charts"},
 	"charts":             {"internal/market", "internal/forecast"},
 	// What tests of any package may use.
 	"internal/timescale/timescaletest": {"internal/timescale"},

@@ -12,12 +12,14 @@ type Code string
 // The codes of every error that leaves the domain. Internal is what an error
 // without a code counts as.
 const (
-	Invalid     Code = "invalid"     // the caller can mend the input
-	NotFound    Code = "not_found"   // what was named does not exist
-	Conflict    Code = "conflict"    // it clashes with what is stored
-	Forbidden   Code = "forbidden"   // it is refused, and asking again will not help
-	Unavailable Code = "unavailable" // it cannot be answered now, later perhaps
-	Internal    Code = "internal"    // a fault of ours; the text is for logs only
+	Invalid      Code = "invalid"      // the caller can mend the input
+	NotFound     Code = "not_found"    // what was named does not exist
+	Conflict     Code = "conflict"     // it clashes with what is stored
+	Unauthorized Code = "unauthorized" // nobody says who the caller is, or not truly
+	Forbidden    Code = "forbidden"    // it is refused, and asking again will not help
+	Throttled    Code = "throttled"    // it was tried too often, and may be again later
+	Unavailable  Code = "unavailable"  // it cannot be answered now, later perhaps
+	Internal     Code = "internal"     // a fault of ours; the text is for logs only
 )
 
 // Error is a failure whose Message may be shown to whoever caused it.

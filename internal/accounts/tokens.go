@@ -1,0 +1,122 @@
+package accounts
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+const (
+	// TokenPrefix begins every token, so that programs that look for leaked secrets
+	// find it.
+	TokenPrefix = "cbt_"
+	// TokenLifetime is how long a token lasts where nobody says, and MostTokenLifetime
+	// how long at most.
+	TokenLifetime     = 90 * 24 * time.Hour
+	MostTokenLifetime = 366 * 24 * time.Hour
+	mostTokens        = 50 // of a user
+	mostTokenName     = 100
+)
+
+// Token is what a program of a user's shows in place of a password.
+type Token struct {
+	ID        int64                      `json:"id"`
+	Username  string                     `json:"username"`
+	Name      string                     `json:"name"` // what it is for
+	Role      Role                       `json:"role"` // the most it may do, whatever its user may
+	CreatedAt time.Time                  `json:"created_at"`
+	ExpiresAt time.Time                  `json:"expires_at"`
+	UsedAt    market.Optional[time.Time] `json:"used_at"` // to the minute
+}
+
+// TokenStore keeps tokens by their hash.
+type TokenStore interface {
+	// CreateToken stores a token and returns it with its ID. The error is a Conflict
+	// where the user has so many already, or one of that name.
+	CreateToken(ctx context.Context, hash []byte, t Token, most int, entry Entry) (Token, error)
+	// UseToken returns the token of that hash, which has not expired, with its user,
+	// or a NotFound error. It notes that the token was used.
+	UseToken(ctx context.Context, hash []byte, now time.Time) (Token, User, error)
+	// Tokens returns the tokens of a user, the newest first.
+	Tokens(ctx context.Context, username string) ([]Token, error)
+	// DeleteToken removes a token of a user, or returns a NotFound error.
+	DeleteToken(ctx context.Context, username string, id int64, entry Entry) error
+	// DeleteTokens removes the tokens that have expired and returns how many.
+	DeleteTokens(ctx context.Context, now time.Time) (int64, error)
+}
+
+// CreateToken makes a token for the caller and returns it with what is to be sent,
+// which is not stored and cannot be shown again. An empty role is a viewer's, no
+// lifetime is TokenLifetime.
+func (s *Service) CreateToken(ctx context.Context, by Caller, name string, role Role, lifetime time.Duration) (secret string, t Token, err error) {
+	name = strings.TrimSpace(name)
+	if name == "" || utf8.RuneCountInString(name) > mostTokenName || strings.ContainsFunc(name, isControl) {
+		return "", Token{}, market.Errorf(market.Invalid, "the name must have 1 to %d characters that can be printed", mostTokenName)
+	}
+	if role == "" {
+		role = Viewer
+	}
+	if role, err = ParseRole(string(role)); err != nil {
+		return "", Token{}, err
+	}
+	if !by.Role.May(role) {
+		return "", Token{}, market.Errorf(market.Forbidden, "a token cannot do more than its user: make one with the role %s", by.Role)
+	}
+	if lifetime == 0 {
+		lifetime = TokenLifetime
+	}
+	if lifetime < time.Minute || lifetime > MostTokenLifetime {
+		return "", Token{}, market.Errorf(market.Invalid, "a token must last from a minute to %d days", MostTokenLifetime/(24*time.Hour))
+	}
+	secret = TokenPrefix + newSecret()
+	now := s.now()
+	t = Token{Username: by.Username, Name: name, Role: role, CreatedAt: now, ExpiresAt: now.Add(lifetime)}
+	t, err = s.store.CreateToken(ctx, hashSecret(secret), t, mostTokens, EntryOf(by, CreateToken, name, Done, map[string]string{"role": string(role)}))
+	if err != nil {
+		return "", Token{}, err
+	}
+	return secret, t, nil
+}
+
+// CallerOfToken returns the caller that a token stands for, or an Unauthorized error.
+func (s *Service) CallerOfToken(ctx context.Context, address, secret string) (Caller, error) {
+	if !strings.HasPrefix(secret, TokenPrefix) {
+		return Caller{}, errNoToken
+	}
+	token, user, err := s.store.UseToken(ctx, hashSecret(secret), s.now())
+	if market.ErrorCode(err) == market.NotFound {
+		return Caller{}, errNoToken
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	role := user.Role
+	if !token.Role.May(role) {
+		role = token.Role
+	}
+	return Caller{Username: user.Username, Role: role, Method: ByToken, Address: address}, nil
+}
+
+var errNoToken = market.Errorf(market.Unauthorized, "the token is not known, has expired or was revoked")
+
+// Tokens returns the tokens of a user, the newest first.
+func (s *Service) Tokens(ctx context.Context, username string) ([]Token, error) {
+	return s.store.Tokens(ctx, username)
+}
+
+// RevokeToken ends a token of the caller, or returns a NotFound error.
+func (s *Service) RevokeToken(ctx context.Context, by Caller, id int64) error {
+	return s.store.DeleteToken(ctx, by.Username, id, EntryOf(by, RevokeToken, by.Username, Done, nil))
+}
+
+// newSecret returns 256 bits that nobody can guess.
+func newSecret() string {
+	var secret [32]byte
+	rand.Read(secret[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(secret[:])
+}
