@@ -1,0 +1,125 @@
+// Package jobs says when the scheduled work of the service is done, and keeps the
+// record of it: what ran, when, how often it was tried, what became of it. The work
+// itself is the domain's.
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// Name is the name of a job.
+type Name string
+
+// The jobs.
+const (
+	Ingest   Name = "ingest"   // coins, then candles up to now, then repair of gaps
+	Train    Name = "train"    // learn a model anew
+	Score    Name = "score"    // score forecasts whose candle has closed
+	Maintain Name = "maintain" // refresh, compress, prune, recheck
+)
+
+// Definition says what a job is for and how it is run.
+type Definition struct {
+	Name    Name
+	Purpose string // a sentence for people
+	// Schedule is a cron specification in UTC, of five fields or six with the
+	// seconds first.
+	Schedule string
+	// PerSymbol says that each followed symbol has runs of its own.
+	PerSymbol bool
+	// Attempts is how often a run is tried at most.
+	Attempts int
+	// Timeout is what one attempt may take.
+	Timeout time.Duration
+}
+
+// State says where a run stands.
+type State string
+
+// The states of a run. The last four are final.
+const (
+	Queued    State = "queued"    // waits for a worker
+	Running   State = "running"   // is being worked
+	Retrying  State = "retrying"  // has failed, and is tried again
+	Succeeded State = "succeeded" // is done
+	Failed    State = "failed"    // is given up
+	Cancelled State = "cancelled" // was called off
+	Skipped   State = "skipped"   // was due while another run of the same was active
+)
+
+// Final reports whether a run in this state stays as it is.
+func (s State) Final() bool {
+	return s == Succeeded || s == Failed || s == Cancelled || s == Skipped
+}
+
+// Trigger says why a run exists.
+type Trigger string
+
+// The triggers.
+const (
+	BySchedule Trigger = "schedule" // it was due
+	ByCatchUp  Trigger = "catch_up" // it had been due while nobody was there
+	ByPerson   Trigger = "person"   // somebody asked for it
+	ByChange   Trigger = "change"   // a setting was changed, or a model is missing
+)
+
+// Task is what one run is to do.
+type Task struct {
+	// Symbol is empty for a job that is not per symbol.
+	Symbol market.Symbol
+	// Wanted limits an ingest to candles that open in it, a backfill; a zero range
+	// is what the settings say.
+	Wanted market.TimeRange
+}
+
+// Report is what a run came to: how many rows of what it wrote, by names such as
+// candles_new.
+type Report map[string]int64
+
+// Rows is the sum of all that was written.
+func (r Report) Rows() int64 {
+	var sum int64
+	for _, n := range r {
+		sum += n
+	}
+	return sum
+}
+
+// Work does a task. It may be called again after a failure or a kill at any moment
+// and goes on from what is stored; it ends soon after ctx has. Its report counts
+// what was written even where it failed.
+type Work func(ctx context.Context, task Task) (Report, error)
+
+// Attempt is one try of a run.
+type Attempt struct {
+	Number    int       // from 1
+	StartedAt time.Time // zero where it is not known
+	EndedAt   time.Time // zero while it runs
+	Instance  string    // the process that tried
+	Error     string    // empty where it did not fail
+	Panicked  bool
+}
+
+// Run is one occasion of a job.
+type Run struct {
+	ID      int64
+	Job     Name
+	Task    Task
+	State   State
+	Trigger Trigger
+	By      string // the user who asked for it, empty where nobody did
+	// ScheduledAt is when it was due: for a run that a schedule made its instant, else
+	// when it was asked for. NextAttemptAt is when one that is retrying is tried again.
+	ScheduledAt   time.Time
+	QueuedAt      time.Time
+	StartedAt     market.Optional[time.Time] // the newest attempt's
+	EndedAt       market.Optional[time.Time]
+	NextAttemptAt market.Optional[time.Time]
+	MostAttempts  int
+	Attempts      []Attempt // oldest first
+	Report        Report    // nil where it is not known
+	Reason        string    // why it was skipped or cancelled, for people
+}

@@ -1,0 +1,137 @@
+// Package settings keeps what can be changed while the service runs: what is
+// ingested, trained and followed, when, at which costs, and who may read.
+package settings
+
+import (
+	"slices"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+// Name is the name of a setting.
+type Name string
+
+// The settings. Those of the older service bear its names.
+const (
+	Symbols           Name = "symbols"
+	CoinIDs           Name = "coin_ids"
+	IngestionStart    Name = "crypto_data_ingestion_date_start"
+	IngestionEnd      Name = "crypto_data_ingestion_date_end"
+	IngestionInterval Name = "crypto_data_ingestion_interval"
+	TrainStart        Name = "train_model_date_start"
+	TrainEnd          Name = "train_model_date_end"
+	TrainInterval     Name = "train_model_interval"
+	StreamInterval    Name = "websocket_stream_interval"
+	SampleSeconds     Name = "websocket_sample_seconds"
+	Fee               Name = "decision_fee"
+	Spread            Name = "decision_spread"
+	IngestSchedule    Name = "ingest_schedule"
+	TrainSchedule     Name = "train_schedule"
+	ScoreSchedule     Name = "score_schedule"
+	MaintainSchedule  Name = "maintain_schedule"
+	OpenAccess        Name = "open_access"
+)
+
+// Settings are the values that hold.
+type Settings struct {
+	Symbols   []market.Symbol // followed, each once, at least one
+	CoinIDs   []string        // CoinGecko's names of coins whose characteristics are kept
+	Ingestion Range
+	Training  Range
+	// StreamInterval is that of the candles that are followed live.
+	StreamInterval market.Interval
+	SampleEvery    time.Duration // between samples of the live price, 1 s to 60 s
+	Fee, Spread    float64       // shares of the price, 0 to 0.1
+	IngestSchedule, TrainSchedule,
+	ScoreSchedule, MaintainSchedule string // as ParseSchedule takes them
+	Open []Area // what nobody needs to log in for
+}
+
+// Range says which candles are meant.
+type Range struct {
+	Start    time.Time // inclusive
+	End      time.Time // exclusive; zero means up to now
+	Interval market.Interval
+}
+
+// Within returns the range up to now at the latest.
+func (r Range) Within(now time.Time) market.TimeRange {
+	end := now
+	if !r.End.IsZero() && r.End.Before(now) {
+		end = r.End
+	}
+	return market.TimeRange{Start: r.Start, End: end}
+}
+
+// Area is a part of the service that may be open to those who have not logged in.
+type Area string
+
+// The areas.
+const (
+	HealthArea    Area = "health"
+	DocsArea      Area = "docs"
+	MarketArea    Area = "market_data"
+	ForecastsArea Area = "forecasts"
+	PagesArea     Area = "pages"
+)
+
+// Areas are all areas.
+var Areas = []Area{HealthArea, DocsArea, MarketArea, ForecastsArea, PagesArea}
+
+// IsOpen reports whether an area is open to those who have not logged in.
+func (s Settings) IsOpen(area Area) bool { return slices.Contains(s.Open, area) }
+
+// Defaults are the settings where nobody has changed any.
+func Defaults() Settings {
+	s, problems := parse(nil)
+	if len(problems) > 0 {
+		panic(problems[0]) // the definitions are tested
+	}
+	return s
+}
+
+// parser reads five fields as any cron does, or six with the seconds first.
+var parser = cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
+
+// ParseSchedule returns the schedule that a cron specification in UTC describes: five
+// fields, or six with the seconds first. The error is Invalid for one that cannot be
+// read, never comes true, or does so more often than once a minute.
+func ParseSchedule(specification string) (schedule cron.Schedule, err error) {
+	bad := market.Errorf(market.Invalid, "give five fields of cron, or six with the seconds first, such as \"7 */15 * * * *\": in UTC, at most once a minute")
+	defer func() {
+		if recover() != nil { // the library indexes out of range where a time zone stands alone
+			schedule, err = nil, bad
+		}
+	}()
+	// All is in UTC here, a zone of its own would only mislead.
+	if len(specification) > mostScheduleBytes || slices.Contains([]byte(specification), '=') {
+		return nil, bad
+	}
+	parsed, err := parser.Parse(specification)
+	if err != nil {
+		return nil, bad
+	}
+	inUTC, ok := parsed.(*cron.SpecSchedule)
+	if !ok {
+		return nil, bad
+	}
+	inUTC.Location = time.UTC
+	first := inUTC.Next(scheduleProbe)
+	if first.IsZero() {
+		return nil, market.Errorf(market.Invalid, "the schedule never comes true")
+	}
+	// Seconds are the same in all minutes, so that two runs within one minute are
+	// within the first.
+	if next := inUTC.Next(first); !next.IsZero() && next.Sub(first) < time.Minute {
+		return nil, bad
+	}
+	return inUTC, nil
+}
+
+const mostScheduleBytes = 100
+
+// scheduleProbe is a moment to begin at.
+var scheduleProbe = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
