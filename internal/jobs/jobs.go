@@ -5,6 +5,7 @@ package jobs
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
@@ -25,9 +26,6 @@ const (
 type Definition struct {
 	Name    Name
 	Purpose string // a sentence for people
-	// Schedule is a cron specification in UTC, of five fields or six with the
-	// seconds first.
-	Schedule string
 	// PerSymbol says that each followed symbol has runs of its own.
 	PerSymbol bool
 	// Attempts is how often a run is tried at most.
@@ -66,6 +64,30 @@ const (
 	ByChange   Trigger = "change"   // a setting was changed, or a model is missing
 )
 
+// ParseName returns the job of that name, or a NotFound error.
+func ParseName(name string) (Name, error) {
+	for _, d := range definitions {
+		if string(d.Name) == name {
+			return d.Name, nil
+		}
+	}
+	return "", market.Errorf(market.NotFound, "there is no such job; there are ingest, train, score and maintain")
+}
+
+// Definitions returns the jobs in the order in which people read them.
+func Definitions() []Definition { return slices.Clone(definitions) }
+
+var definitions = []Definition{
+	{Ingest, "Brings coins and candles up to date and repairs gaps.", true, 3, 15 * time.Minute},
+	{Train, "Trains a model anew, which is put to use if it is good enough.", true, 3, 2 * time.Hour},
+	{Score, "Scores forecasts that were not when their candle closed.", false, 5, 5 * time.Minute},
+	{Maintain, "Tidies the database up.", false, 3, time.Hour},
+}
+
+func definitionOf(name Name) Definition {
+	return definitions[slices.IndexFunc(definitions, func(d Definition) bool { return d.Name == name })]
+}
+
 // Task is what one run is to do.
 type Task struct {
 	// Symbol is empty for a job that is not per symbol.
@@ -75,18 +97,9 @@ type Task struct {
 	Wanted market.TimeRange
 }
 
-// Report is what a run came to: how many rows of what it wrote, by names such as
-// candles_new.
+// Report is what a run came to: how many rows it wrote or removed, by names such as
+// candles_new. Nothing else is in it, so that its sum is the run's rows.
 type Report map[string]int64
-
-// Rows is the sum of all that was written.
-func (r Report) Rows() int64 {
-	var sum int64
-	for _, n := range r {
-		sum += n
-	}
-	return sum
-}
 
 // Work does a task. It may be called again after a failure or a kill at any moment
 // and goes on from what is stored; it ends soon after ctx has. Its report counts
@@ -115,11 +128,13 @@ type Run struct {
 	// when it was asked for. NextAttemptAt is when one that is retrying is tried again.
 	ScheduledAt   time.Time
 	QueuedAt      time.Time
-	StartedAt     market.Optional[time.Time] // the newest attempt's
+	StartedAt     market.Optional[time.Time] // of the newest attempt
 	EndedAt       market.Optional[time.Time]
 	NextAttemptAt market.Optional[time.Time]
 	MostAttempts  int
-	Attempts      []Attempt // oldest first
+	Attempts      []Attempt // oldest first; those of a list are the newest one only
+	Attempted     int       // how many attempts there were
 	Report        Report    // nil where it is not known
+	Rows          int64     // that were written
 	Reason        string    // why it was skipped or cancelled, for people
 }

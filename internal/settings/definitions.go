@@ -78,7 +78,7 @@ var definitions = []Definition{
 	{TrainEnd, Instant, "The end of what models learn from, exclusive.", acceptsEnd, "", instant(func(s *Settings) *time.Time { return &s.Training.End }, true)},
 	{TrainInterval, Interval, "The length of the candles that are forecast.", acceptsForecastIn, "15m", forecastInterval},
 	{StreamInterval, Interval, "The length of the candles that are followed live.", acceptsIntervals, "15m", interval(func(s *Settings) *market.Interval { return &s.StreamInterval })},
-	{SampleSeconds, Seconds, "How often the live price is sampled into the database.", "whole seconds from 1 to 60", "5", setSample},
+	{SampleSeconds, Seconds, "How often the live price is sampled into the database.", "whole seconds that divide a minute, from 1 to 60", "5", setSample},
 	{Fee, Share, "What a trade costs, paid at its beginning and at its end; decisions reckon with it.", acceptsShare, "0.001", share(func(s *Settings) *float64 { return &s.Fee })},
 	{Spread, Share, "The distance of the best bid and the best ask; decisions reckon with it.", acceptsShare, "0.0001", share(func(s *Settings) *float64 { return &s.Spread })},
 	{IngestSchedule, Schedule, "When candles and coins are brought up to date: seconds after candles close.", acceptsSchedule, "7 */15 * * * *", schedule(func(s *Settings) *string { return &s.IngestSchedule })},
@@ -205,8 +205,8 @@ func forecastInterval(s *Settings, text string) (string, error) {
 
 func setSample(s *Settings, text string) (string, error) {
 	seconds, err := strconv.Atoi(strings.TrimSpace(text))
-	if err != nil || seconds < 1 || seconds > 60 {
-		return "", market.Errorf(market.Invalid, "give whole seconds from 1 to 60")
+	if err != nil || seconds < 1 || seconds > 60 || 60%seconds != 0 {
+		return "", market.Errorf(market.Invalid, "give whole seconds that divide a minute, from 1 to 60")
 	}
 	s.SampleEvery = time.Duration(seconds) * time.Second
 	return strconv.Itoa(seconds), nil

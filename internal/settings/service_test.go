@@ -114,7 +114,7 @@ func TestSetRefuses(t *testing.T) {
 		{"symbols", ""}, {"symbols", "BTC/USDT"}, {"symbols", "BTCUSDT,btcusdt"}, {"symbols", "BTCUSDT,"}, {"symbols", strings.Repeat("A", 10_001)},
 		{"coin_ids", "Bit coin"}, {"crypto_data_ingestion_date_start", ""}, {"crypto_data_ingestion_date_start", "yesterday"},
 		{"crypto_data_ingestion_date_end", "1999-01-01"}, {"crypto_data_ingestion_interval", "7m"}, {"train_model_interval", "1w"}, {"train_model_interval", "1M"},
-		{"websocket_sample_seconds", "0"}, {"websocket_sample_seconds", "2.5"}, {"decision_fee", "NaN"}, {"decision_spread", "0.11"}, {"decision_spread", "-0.1"},
+		{"websocket_sample_seconds", "0"}, {"websocket_sample_seconds", "7"}, {"websocket_sample_seconds", "2.5"}, {"decision_fee", "NaN"}, {"decision_spread", "0.11"}, {"decision_spread", "-0.1"},
 		{"ingest_schedule", "TZ=0"}, {"ingest_schedule", "* * * * * *"}, {"ingest_schedule", "*/30 * * * * *"}, {"ingest_schedule", "0 0 30 2 *"}, {"ingest_schedule", "@every 1s"},
 		{"ingest_schedule", "CRON_TZ=Asia/Tokyo 0 0 * * *"}, {"open_access", "everything"},
 		{"train_model_date_start", "2020-01-01", "train_model_date_end", "2020-01-01"},
@@ -187,10 +187,10 @@ func TestWatch(t *testing.T) {
 		defer close(ended)
 		service.Watch(ctx, settings.Defaults(), time.Millisecond, func(s settings.Settings) { told <- s })
 	}()
-	if err := service.Set(ctx, boss, values("websocket_sample_seconds", "7")); err != nil {
+	if err := service.Set(ctx, boss, values("websocket_sample_seconds", "10")); err != nil {
 		t.Fatal(err)
 	}
-	if s := <-told; s.SampleEvery != 7*time.Second {
+	if s := <-told; s.SampleEvery != 10*time.Second {
 		t.Errorf("told of %+v", s)
 	}
 	cancel()

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/cryptoboat/cryptoboat/internal/accounts"
+	"github.com/cryptoboat/cryptoboat/internal/jobs"
+	"github.com/cryptoboat/cryptoboat/internal/market"
+)
+
+const jobsSynopsis = "[run NAME|retry ID|cancel ID|show ID]"
+
+func runJobs(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
+	symbol := flags.String("symbol", "", "run, or list, for that symbol only")
+	job := flags.String("job", "", "list runs of that job only")
+	state := flags.String("state", "", "list runs in that state only, such as failed")
+	limit := flags.Int("limit", 20, "list so many runs at most")
+	from := addTimeFlag(flags, "from", time.Time{}, "of an ingest, fetch candles from that instant only")
+	to := addTimeFlag(flags, "to", time.Time{}, "of an ingest, fetch candles before that instant only")
+	asJSON := flags.Bool("json", false, "print JSON")
+	if err := parse(flags, arguments); err != nil {
+		return err
+	}
+	database, err := openDatabase(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	control, err := jobs.NewControl(database.JobDriver(), database, time.Now, slog.New(slog.NewTextHandler(e.errors, nil)))
+	if err != nil {
+		return err
+	}
+	people, err := accounts.NewService(database, time.Now)
+	if err != nil {
+		return err
+	}
+	note := func(action accounts.Action, run jobs.Run) error {
+		return people.Note(ctx, accounts.CommandLine, action, string(run.Job), map[string]string{"run": strconv.FormatInt(run.ID, 10)})
+	}
+	var runs []jobs.Run
+	switch words := flags.Args(); {
+	case len(words) == 0:
+		filter := jobs.Filter{Job: jobs.Name(*job), Symbol: market.Symbol(*symbol), State: jobs.State(*state), Limit: *limit}
+		if runs, err = database.Runs(ctx, filter); err != nil {
+			return err
+		}
+	case len(words) == 2 && words[0] == "run":
+		name, err := jobs.ParseName(words[1])
+		if err != nil {
+			return err
+		}
+		task := jobs.Task{Symbol: market.Symbol(*symbol), Wanted: market.TimeRange{Start: *from, End: *to}}
+		run, err := control.RunNow(ctx, name, task, accounts.CommandLine.Username)
+		if err != nil {
+			return err
+		}
+		if err := note(accounts.RunJob, run); err != nil {
+			return err
+		}
+		runs = []jobs.Run{run}
+	case len(words) == 2:
+		id, err := strconv.ParseInt(words[1], 10, 64)
+		if err != nil {
+			return market.Errorf(market.Invalid, "%q is no number of a run; %s lists them", words[1], "cryptoboat jobs")
+		}
+		var run jobs.Run
+		var done accounts.Action
+		switch words[0] {
+		case "show":
+			run, err = database.Run(ctx, id)
+		case "retry":
+			run, err = control.Retry(ctx, id)
+			done = accounts.RetryJob
+		case "cancel":
+			run, err = control.Cancel(ctx, id, accounts.CommandLine.Username)
+			done = accounts.CancelJob
+		default:
+			return fmt.Errorf("there is no cryptoboat jobs %s; %w", words[0], errUsage)
+		}
+		if err != nil {
+			return err
+		}
+		if done != "" {
+			if err := note(done, run); err != nil {
+				return err
+			}
+		}
+		runs = []jobs.Run{run}
+	default:
+		return fmt.Errorf("give %s; %w", jobsSynopsis, errUsage)
+	}
+	if *asJSON {
+		encoder := json.NewEncoder(e.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(runs)
+	}
+	return printRuns(e.out, runs)
+}
+
+func printRuns(w io.Writer, runs []jobs.Run) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "RUN\tJOB\tSYMBOL\tSTATE\tTRIGGER\tSCHEDULED\tTOOK\tATTEMPTS\tROWS\tERROR OR REASON")
+	for _, r := range runs {
+		took := "-"
+		if r.StartedAt.Valid && r.EndedAt.Valid {
+			took = r.EndedAt.Value.Sub(r.StartedAt.Value).Round(time.Millisecond).String()
+		}
+		why := r.Reason
+		if why == "" && len(r.Attempts) > 0 {
+			why = r.Attempts[len(r.Attempts)-1].Error
+		}
+		symbol := string(r.Task.Symbol)
+		if symbol == "" {
+			symbol = "-"
+		}
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d/%d\t%d\t%.100s\n", r.ID, r.Job, symbol, r.State, r.Trigger,
+			r.ScheduledAt.UTC().Format(time.RFC3339), took, r.Attempted, r.MostAttempts, r.Rows, why)
+	}
+	return table.Flush()
+}
