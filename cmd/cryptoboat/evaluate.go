@@ -19,11 +19,11 @@ type evaluations struct {
 	Notice      string       `json:"notice"`
 }
 
-// evaluation is that of one series, and what was asked for.
+// evaluation is that of one series, and of what.
 type evaluation struct {
 	Symbol    market.Symbol    `json:"symbol"`
 	Interval  market.Interval  `json:"interval"`
-	Range     market.TimeRange `json:"range"`      // of the candles to forecast, by their open times
+	Range     market.TimeRange `json:"range"`      // of the candles to forecast, by their open times; ends with the stored ones
 	LearnFrom time.Time        `json:"learn_from"` // open time of the first candle to learn from
 	Candles   int              `json:"candles"`    // that open in the range where none is missing
 	Fee       float64          `json:"fee"`        // share of the price, at both ends of a trade
@@ -62,6 +62,10 @@ func runEvaluate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 		return market.Errorf(market.Invalid, "there is no candle to forecast from %s up to %s: -from must lie before -to",
 			r.Start.Format(time.RFC3339), r.End.Format(time.RFC3339))
 	}
+	if !learn.Before(r.Start) {
+		return market.Errorf(market.Invalid, "there is no candle to learn from that opens from %s on and closes by %s: -learn-from must lie before -from",
+			learn.Format(time.RFC3339), r.Start.Format(time.RFC3339))
+	}
 	source, release, err := openCandles(ctx, e, *archive)
 	if err != nil {
 		return err
@@ -72,18 +76,19 @@ func runEvaluate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 
 	document := evaluations{Notice: notAdvice}
 	for _, symbol := range options.orDefault() {
-		v := evaluation{
-			Symbol: symbol, Interval: *interval, Range: r, LearnFrom: *learn,
-			Candles: countCandles(*interval, r), Fee: costs.Fee, Spread: costs.Spread,
-		}
-		if err := checkExtent(ctx, source, v.series(), r); err != nil {
+		there, err := rangeWithCandles(ctx, e, source, market.Series{Symbol: symbol, Interval: *interval}, r)
+		if err != nil {
 			return err
+		}
+		v := evaluation{
+			Symbol: symbol, Interval: *interval, Range: there, LearnFrom: *learn,
+			Candles: countCandles(*interval, there), Fee: costs.Fee, Spread: costs.Spread,
 		}
 		if !*asJSON {
 			printEvaluationHead(e.out, &v)
 		}
-		months, done := countCandles(market.Month1, market.TimeRange{Start: market.Month1.Floor(r.Start), End: r.End}), 0
-		v.Evaluation, err = forecaster.WalkForward(ctx, v.series(), *learn, r, func(m forecast.Metrics) {
+		months, done := countCandles(market.Month1, market.TimeRange{Start: market.Month1.Floor(there.Start), End: there.End}), 0
+		v.Evaluation, err = forecaster.WalkForward(ctx, v.series(), *learn, there, func(m forecast.Metrics) {
 			if !*asJSON {
 				printMetrics(e.out, monthOf(m.Fold.Start), m.Scores, m.Quarters)
 			}
@@ -137,22 +142,36 @@ func countCandles(interval market.Interval, r market.TimeRange) int {
 	return count
 }
 
-// checkExtent returns an error that says what there is of a series where none of it
-// can open in the range.
-func checkExtent(ctx context.Context, source candleSource, series market.Series, r market.TimeRange) error {
+// rangeWithCandles returns the part of a range that is neither before the first candle
+// of a series nor behind the last, and says where that is not all of it. It returns an
+// error that says what there is where nothing is left.
+func rangeWithCandles(
+	ctx context.Context, e environment, source candleSource, series market.Series, r market.TimeRange,
+) (market.TimeRange, error) {
 	catalogue, err := source.Catalogue(ctx)
 	if err != nil {
-		return err
+		return r, err
 	}
 	extent, err := catalogue.Extent(series)
 	if err != nil {
-		return err
+		return r, err
 	}
-	if !extent.OpenTimes.Start.Before(r.End) || !r.Start.Before(extent.OpenTimes.End) {
-		return withExtent(ctx, source, series, market.Errorf(market.NotFound, "no candle of %s opens from %s up to %s",
+	there, part := extent.OpenTimes, r
+	if there.Start.After(r.Start) {
+		part.Start = there.Start
+	}
+	if there.End.Before(r.End) {
+		part.End = there.End
+	}
+	if part.Empty() {
+		return r, withExtent(ctx, source, series, market.Errorf(market.NotFound, "no candle of %s opens from %s up to %s",
 			series, r.Start.Format(time.RFC3339), r.End.Format(time.RFC3339)))
 	}
-	return nil
+	if part != r {
+		fmt.Fprintf(e.errors, "%s: only candles from %s up to %s are there, the evaluation ends with them\n",
+			series, there.Start.Format(time.RFC3339), there.End.Format(time.RFC3339))
+	}
+	return part, nil
 }
 
 // withExtent adds what there is of a series to an error that something is missing.

@@ -13,7 +13,7 @@ import (
 
 // evaluationRow is a line of the table. Its widths are fixed, so that a month can be
 // printed as soon as it is done.
-const evaluationRow = "%-8s %-10s %-11s %6s %8s %18s %6s %7s %8s %8s %6s %6s %6s %6s %8s\n"
+const evaluationRow = "%-8s %-10s %-11s %6s %8s %20s %6s %7s %8s %8s %6s %6s %6s %6s %8s\n"
 
 func monthOf(t time.Time) string { return t.Format("2006-01") }
 
@@ -92,11 +92,11 @@ func printEvaluationNotes(w io.Writer, v *evaluation) {
 	} else {
 		fmt.Fprintln(w, "Calm and wild months are told apart from three months on.")
 	}
-	fmt.Fprint(w, `Skill is 1 − MSE/MSE₀ against "the price stays"; where its interval holds 0, none is shown. HAR and EWMA forecast widths
-and leave the price where it is. A hit is a close on the more probable side of the open. Analytic is the Brier score of the
-normal distribution over the forecast width. Pinball losses and widths are in basis points of the price, "in 80" is the share
-of closes within the 80 % interval, in per cent.
-`)
+	fmt.Fprintf(w, `Skill is 1 − MSE/MSE₀ against "the price stays"; where its interval holds 0, none is shown; of fewer than %d days it
+is [-100, +100], for nothing can be told. HAR and EWMA forecast widths and leave the price where it is. A hit is a close on the
+more probable side of the open. Analytic is the Brier score of the normal distribution over the forecast width. Pinball losses
+and widths are in basis points of the price, "in 80" is the share of closes within the 80 %% interval, in per cent.
+`, forecast.FewestDaysOfInterval)
 }
 
 func monthsOf(starts []time.Time) string {

@@ -115,6 +115,8 @@ func TestAnEvaluationThatCannotBeSaysWhatThereIs(t *testing.T) {
 		{"--fee 2", "the fee is 2", 2},
 		{"--symbol BTC/USDT", "is not a pair", 2},
 		{"BTCUSDT --json", "flags go before symbols", 2},
+		{"--symbol BTCUSDT --from 2023-09 --to 2023-09 --learn-from 2023-09", "-learn-from must lie before -from", 2},
+		{"--symbol BTCUSDT --from 2023-09 --to 2023-09 --interval 1w", "a day or less", 2},
 	} {
 		arguments := append([]string{"evaluate", "--archive", folder, "--interval", "1h"}, strings.Fields(test.arguments)...)
 		code, out, complaints := cryptoboat(t, "", arguments...)
@@ -124,6 +126,25 @@ func TestAnEvaluationThatCannotBeSaysWhatThereIs(t *testing.T) {
 	}
 	if code, _, complaints := cryptoboat(t, "", "evaluate", "--archive", t.TempDir()); code != 2 || !strings.Contains(complaints, "no candle file in") {
 		t.Errorf("of an empty folder: exit code %d: %s", code, complaints)
+	}
+}
+
+// Months of which nothing is stored are no months that could not be forecast, and a
+// year too many takes no time.
+func TestAnEvaluationEndsWithTheCandles(t *testing.T) {
+	folder := syntheticArchive(t)
+	code, out, complaints := cryptoboat(t, "", "evaluate", "--archive", folder, "--interval", "1h", "--symbol", "ETHUSDT",
+		"--from", "2023-09-20", "--to", "9999-12", "--json")
+	var document evaluations
+	if err := json.Unmarshal([]byte(out), &document); err != nil || code != 0 {
+		t.Fatalf("exit code %d, %v: %s", code, err, complaints)
+	}
+	v := document.Evaluations[0]
+	if !v.Range.End.Equal(monthStart(2023, time.October)) || v.Candles != 11*24 || v.Whole.Rows != v.Candles || len(v.Months) != 1 {
+		t.Errorf("%d of %d candles of %d months up to %s", v.Whole.Rows, v.Candles, len(v.Months), v.Range.End)
+	}
+	if says := "ETHUSDT 1h: only candles from 2023-01-01T00:00:00Z up to 2023-10-01T00:00:00Z are there, the evaluation ends with them"; !strings.Contains(complaints, says) {
+		t.Errorf("it does not say %q:\n%s", says, complaints)
 	}
 }
 

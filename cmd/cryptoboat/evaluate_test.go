@@ -53,6 +53,9 @@ func TestForecastOfTheYear2024(t *testing.T) {
 // One month straight from the archive's files, as somebody would measure a month that
 // nobody has seen yet.
 func TestEvaluateAMonthOfTheRealArchive(t *testing.T) {
+	if raceEnabled {
+		t.Skip("its arithmetic takes minutes under -race; TestTheDocumentEqualsTheTables runs the same code there")
+	}
 	realCandles(t, "BTCUSDT/15m")
 	folder := "../../../shared/data"
 	spent := func() time.Duration {
@@ -99,7 +102,7 @@ func TestEvaluateAMonthOfTheRealArchive(t *testing.T) {
 		}
 	}
 	// The processors' time, because that of the clock depends on who else is at work.
-	if !raceEnabled && took > time.Minute {
+	if took > time.Minute {
 		t.Errorf("it took %s of the processors' time", took)
 	}
 	t.Logf("evaluated in %s of the processors' time", took)

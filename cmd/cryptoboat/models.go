@@ -22,8 +22,12 @@ func runModels(ctx context.Context, e environment, flags *flag.FlagSet, argument
 	}
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	ofOne := given["promote"] || given["importance"]
 	if given["promote"] && given["importance"] || given["reason"] && !given["promote"] {
 		return fmt.Errorf("-promote with or without a -reason, or -importance: one at a time; %w", errUsage)
+	}
+	if ofOne && (given["interval"] || len(options.symbols) > 0) {
+		return fmt.Errorf("the ID alone says which model is meant: leave out -interval and the symbols; %w", errUsage)
 	}
 	database, err := openDatabase(ctx, e)
 	if err != nil {
@@ -33,7 +37,7 @@ func runModels(ctx context.Context, e environment, flags *flag.FlagSet, argument
 	forecaster := forecast.NewForecaster(database, database)
 	switch {
 	case given["promote"]:
-		if *reason == "" {
+		if !given["reason"] {
 			*reason = "by cryptoboat models -promote"
 		}
 		m, err := forecaster.Promote(ctx, *promote, *reason)

@@ -55,6 +55,15 @@ func TestTheRegistry(t *testing.T) {
 	step("in use since", "models", "-interval", "15m", "BTCUSDT")
 	step("hour_sine", "models", "-importance", id)
 
+	for _, arguments := range [][]string{
+		{"models", "-promote", "1", "BTCUSDT"}, {"models", "-promote", "1", "-interval", "15m"}, {"models", "-importance", "1", "-symbol", "BTCUSDT"},
+		{"models", "-promote", "1", "-importance", "1"}, {"models", "-reason", "none"}, {"models", "-promote", "1", "-reason", " "},
+		{"train", "-from", "2024-02-01", "-to", "2023-06-01", "BTCUSDT"}, {"train", "-interval", "1w", "BTCUSDT"},
+	} {
+		if code, out, complaints := cryptoboat(t, url, arguments...); code != 2 {
+			t.Errorf("cryptoboat %s: exit code %d:\n%s%s", strings.Join(arguments, " "), code, out, complaints)
+		}
+	}
 	for says, arguments := range map[string][]string{
 		"there is no model 99":                           {"models", "-promote", "99"},
 		"there is no model 0":                            {"models", "-importance", "0"},

@@ -16,6 +16,7 @@ type modelsPage struct {
 	Series   market.Series
 	Empty    string // why there are no models; empty where there are some
 	MayTrain bool   // whether training one can work
+	Stale    string // why the model in use may mislead; empty where it is fresh
 	Models   []modelRow
 	InUse    *modelInUse // nil where none is
 }
@@ -40,6 +41,10 @@ type importanceRow struct {
 	Feature, Loss string
 	Bar           int
 }
+
+// monthsUntilStale is how old the newest candle may be that the model in use has
+// learnt from: with a training a month, one has failed when it is older.
+const monthsUntilStale = 2
 
 // modelsPath returns the address of a series' models.
 func modelsPath(series market.Series) string { return "/models" + pagePath(series) }
@@ -66,6 +71,9 @@ func (d *dashboard) modelsPage(r *http.Request, _ string, h holdings, series mar
 		page.Models = append(page.Models, newModelRow(m))
 		if m.InUseSince.Valid && page.InUse == nil {
 			page.InUse = newModelInUse(m)
+			if d.Now().After(m.Window.End.AddDate(0, monthsUntilStale, 0)) {
+				page.Stale = fmt.Sprintf("Stale: model %d has learnt from no candle after %s", m.ID, formatDay(m.Window.End.Add(-1)))
+			}
 		}
 	}
 	return page, nil
@@ -76,7 +84,7 @@ func newModelRow(m forecast.Model) modelRow {
 	row := modelRow{
 		ID: strconv.FormatInt(m.ID, 10), Trained: formatDay(m.TrainedAt), Window: daysOf(m.Window), Rows: formatCount(m.Rows),
 		Measured: []string{"not measured"}, PinballLoss: none, HAR: none, EWMA: none, Coverage80: none, Coverage90: none,
-		Skill: none, SkillRange: none, Brier: none, Size: formatSize(m.Bytes),
+		Skill: none, Brier: none, Size: formatSize(m.Bytes),
 		Promoted: m.Verdict.Promoted, Reason: m.Verdict.Reason,
 	}
 	if m.InUseSince.Valid {

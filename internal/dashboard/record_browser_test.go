@@ -48,6 +48,9 @@ func TestBrowserRecordAndModels(t *testing.T) {
 				if width := page.number(`document.documentElement.scrollWidth`); width > float64(view.width) {
 					t.Errorf("the page is %v pixels wide and scrolls sideways", width)
 				}
+				if wide := page.number(`Math.max(0, ...[...document.querySelectorAll(".scroll")].map((e) => e.scrollWidth - e.clientWidth))`); view.width >= 1280 && wide > 0 {
+					t.Errorf("a table is %v pixels wider than a wide page and scrolls sideways", wide)
+				}
 				if out := page.number(`[...document.querySelectorAll("main *")].filter((e) =>
 					e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX === "auto" && e.tabIndex < 0).length`); out > 0 {
 					t.Errorf("%v boxes that scroll sideways cannot be reached by keyboard", out)

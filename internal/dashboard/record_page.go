@@ -220,17 +220,24 @@ func recordLosses(s forecast.RecordScores) []fact {
 	losses := []fact{newFact("Forest", formatNumber(s.PinballLoss, 3)+noBreak+"bp")}
 	for _, b := range s.Baselines {
 		losses = append(losses, newFact(b.Name, formatNumber(b.PinballLoss, 3)+noBreak+"bp",
-			"forest "+formatLead(1-s.PinballLoss/b.PinballLoss)))
+			"forest "+formatLead(s.PinballLoss, b.PinballLoss)))
 	}
 	return losses
 }
 
-// formatLead writes by what share of another loss one is smaller.
-func formatLead(lead float64) string {
-	if lead < 0 {
-		return formatShare(-lead, 2) + " worse"
+// formatLead writes by what share of another loss one is smaller, which none is of a
+// loss of nothing.
+func formatLead(loss, other float64) string {
+	switch {
+	case loss == other:
+		return "as good"
+	case other == 0:
+		return "worse"
+	case loss > other:
+		return formatShare(loss/other-1, 2) + " worse"
+	default:
+		return formatShare(1-loss/other, 2) + " better"
 	}
-	return formatShare(lead, 2) + " better"
 }
 
 func newRecordRow(name string, s forecast.RecordScores) recordRow {

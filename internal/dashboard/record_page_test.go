@@ -83,6 +83,24 @@ func TestRecordStates(t *testing.T) {
 	}
 }
 
+// Where a baseline lost nothing, no share of its loss can be told.
+func TestRecordOfAPriceThatNeverMoved(t *testing.T) {
+	for lost, says := range map[float64]string{0: "HAR 0.000 bp forest as good", 0.5: "HAR 0.000 bp forest worse"} {
+		dependencies := month()
+		one := forecast.SumOfSome{Rows: 1}
+		dependencies.Record = fakeRecord{sums: []forecast.RecordSums{{
+			Day: midnight, Tenth: 5, Rows: 1, PinballLoss: lost, Stays: one, EWMA: one, HAR: one, Places: [5]int{0, 0, 1},
+		}}}
+		response := get(newHandler(t, dependencies), "/record/BTCUSDT/15m")
+		expect(t, response, http.StatusOK, says)
+		for _, untrue := range []string{"NaN", "Inf\u00a0"} {
+			if strings.Contains(response.Body.String(), untrue) {
+				t.Errorf("the page says %s", untrue)
+			}
+		}
+	}
+}
+
 func TestRecordRangeIsInTheAddress(t *testing.T) {
 	for query, days := range map[string]int{"": 30, "?days=7": 7, "?days=90": 90} {
 		record := recordOf(30)
@@ -119,7 +137,8 @@ func TestModelsPage(t *testing.T) {
 	response := get(newHandler(t, withRecord()), "/models/BTCUSDT/15m")
 	expect(t, response, http.StatusOK,
 		"BTCUSDT 15m models", "Model 2 makes the forecasts. Information, not financial advice.",
-		"3 not promoted: its pinball loss on the newest month is 0.8 % above that of model 2 2025-07-01 2023-01-01 to 2025-06-30",
+		"3 not promoted: its pinball loss on the newest month is 0.8 % above that of model 2: pinball loss 3.412 bp at the open",
+		"2.412 of EWMA 2025-07-01 2023-01-01 to 2025-06-30", "+0.06 % −0.11 % to +0.11 %: no skill is shown 0.2479",
 		"2 promoted: its pinball loss on the newest month is 1.1 % below HAR’s and 0.2 % below that of model 1 In use since 2025-06-01 07:00 UTC",
 		"2025-06-01 to 2025-06-30 3.412 3.450 3.602 80.3 % 90.4 % +0.06 % +0.02 % to +0.11 % 0.2479 4.2 MB",
 		"not measured", "pruned", `cryptoboat models -promote ID -reason "why"`, "/v1/models/ID/promote",
@@ -138,6 +157,8 @@ func TestModelsStates(t *testing.T) {
 	}
 	none := threeModels()
 	none.models = none.models[:1]
+	forgotten := withRecord()
+	forgotten.Now = func() time.Time { return midnight.AddDate(0, 1, 2) }
 	for name, test := range map[string]struct {
 		dependencies Dependencies
 		status       int
@@ -145,6 +166,7 @@ func TestModelsStates(t *testing.T) {
 	}{
 		"none kept":   {month(), 200, "This service keeps no record of its models."},
 		"none in use": {with(none), 200, "None of these models is in use."},
+		"stale":       {forgotten, 200, "Stale: model 2 has learnt from no candle after 2025-05-31"},
 		"not read":    {with(fakeModels{err: errors.New("refused")}), 500, "The page could not be made"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -79,7 +79,7 @@ func formatSkill(skill float64) string { return formatSigned(100*skill, 2) + noB
 // formatSkillRange writes the interval that holds a skill and, where it holds 0 as
 // well, that this is none.
 func formatSkillRange(low, high float64) string {
-	text := formatSkill(low) + " to " + formatSkill(high)
+	text := formatSkill(low) + noBreak + "to " + formatSkill(high)
 	if low <= 0 && high >= 0 {
 		text += ": no skill is shown"
 	}

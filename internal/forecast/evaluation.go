@@ -67,7 +67,7 @@ func (f *Forecaster) WalkForward(
 		if end.After(r.End) {
 			end = r.End
 		}
-		measured, err := measureMonth(ctx, s, market.TimeRange{Start: start, End: end}, f.costs)
+		measured, err := measureMonth(ctx, s, market.TimeRange{Start: start, End: end}, f.costsNow())
 		if err != nil {
 			return Evaluation{}, fmt.Errorf("evaluate %s: the month from %s: %w", series, start.Format(time.DateOnly), err)
 		}

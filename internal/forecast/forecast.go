@@ -104,7 +104,8 @@ type Scores struct {
 	PointSkill float64 `json:"point_skill"` // 1 − MSE/MSE₀ of log returns against "price stays"; above 0 is better, 0 where no price moved
 	// PointSkillLow and PointSkillHigh hold the skill with a confidence of 95 %: a
 	// bootstrap over blocks of a day (Carlstein 1986). Only where both lie on the same
-	// side of 0 is there anything to say of it.
+	// side of 0 is there anything to say of it. Of fewer than FewestDaysOfInterval days
+	// nothing is known: they are −1, or the skill where that is less, and 1.
 	PointSkillLow  float64 `json:"point_skill_low"`
 	PointSkillHigh float64 `json:"point_skill_high"`
 	HitRate        float64 `json:"hit_rate"`       // share of closes on the more probable side of the open, no move counting as below, in [0, 1]

@@ -24,7 +24,7 @@ type CandleReader interface {
 type Forecaster struct {
 	candles CandleReader
 	models  ModelStore
-	costs   Costs
+	costs   Costs // under mutex
 
 	mutex  sync.Mutex
 	loaded map[market.Series]loadedModel // what was asked for last
@@ -45,9 +45,18 @@ func NewForecaster(candles CandleReader, models ModelStore) *Forecaster {
 	}
 }
 
-// ReckonWith makes decisions reckon with those costs. It is called before the
-// forecaster is used.
-func (f *Forecaster) ReckonWith(costs Costs) { f.costs = costs }
+// ReckonWith makes decisions reckon with those costs, of candles that open from now on.
+func (f *Forecaster) ReckonWith(costs Costs) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.costs = costs
+}
+
+func (f *Forecaster) costsNow() Costs {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.costs
+}
 
 // companion is the pair whose last candles are features of another's: they move
 // together, and either may be the first to.
@@ -58,11 +67,24 @@ func companion(symbol market.Symbol) market.Symbol {
 	return "BTCUSDT"
 }
 
+// longestInterval is that of the longest candles that can be forecast: of longer ones
+// no market has seen as many as a training takes.
+const longestInterval = market.Day1
+
+// tooLong returns an error with that code for a series of candles that are too long.
+func tooLong(series market.Series, code market.Code) error {
+	if series.Interval.Length() <= longestInterval.Length() {
+		return nil
+	}
+	return market.Errorf(code, "candles of %s cannot be forecast, for a training takes %d of them: ask for an interval of a day or less",
+		series.Interval, FewestCandles(series.Interval))
+}
+
 // Forecast says where the candle that holds the instant at will close, from
 // what was known when it opened, which the model's training has not gone beyond
 // either. With a zero instant it is the candle after the newest stored one. It
-// returns a NotFound error where there is no such model or the candles before
-// that instant are missing, and an Unavailable one where the newest candles do
+// returns a NotFound error where there is no such model, the candles before that
+// instant are missing or candles of that length are never forecast, and an Unavailable one where the newest candles do
 // not suffice yet or the model was trained on other features.
 func (f *Forecaster) Forecast(ctx context.Context, series market.Series, at time.Time) (Forecast, error) {
 	open := series.Interval.Floor(at)
@@ -93,6 +115,9 @@ func (f *Forecaster) Forecast(ctx context.Context, series market.Series, at time
 func (f *Forecaster) opening(
 	ctx context.Context, series market.Series, open time.Time, missing market.Code,
 ) (*opening, error) {
+	if err := tooLong(series, market.NotFound); err != nil {
+		return nil, err
+	}
 	record, err := f.models.CurrentModel(ctx, series, open)
 	if err != nil {
 		return nil, err
@@ -111,7 +136,7 @@ func (f *Forecaster) opening(
 			"the candle of %s that opens at %s cannot be forecast: it takes the %d candles before it, the last of them closed just then",
 			series, open.Format(time.RFC3339), window)
 	}
-	return newOpening(record, m, own, known, other, open, f.costs), nil
+	return newOpening(record, m, own, known, other, open, f.costsNow()), nil
 }
 
 // tracks reads the candles of a series and of its companion.
@@ -128,8 +153,16 @@ func (f *Forecaster) tracks(ctx context.Context, series market.Series, r market.
 	return newTrack(series.Interval, candles), newTrack(series.Interval, others), nil
 }
 
-// samples reads every candle that opens in the range and what was known of it.
+// samples reads every candle that opens in the range and what was known of it. It
+// returns an Invalid error where there cannot be any, whatever is stored.
 func (f *Forecaster) samples(ctx context.Context, series market.Series, r market.TimeRange) (*samples, error) {
+	if err := tooLong(series, market.Invalid); err != nil {
+		return nil, err
+	}
+	if r.Empty() {
+		return nil, market.Errorf(market.Invalid, "no candle opens from %s up to %s: the start must lie before the end",
+			r.Start.Format(time.RFC3339), r.End.Format(time.RFC3339))
+	}
 	before := market.TimeRange{Start: r.Start.Add(-reach(series.Interval)), End: r.End}
 	own, other, err := f.tracks(ctx, series, before)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -177,5 +178,30 @@ func TestAMonthWithoutMovesCanBeMeasured(t *testing.T) {
 	}
 	if _, err := json.Marshal(m.Metrics); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhatCannotBeForecastIsSaidAtOnce(t *testing.T) {
+	stores := newMemory(100)
+	f := NewForecaster(stores, stores)
+	for _, interval := range []market.Interval{market.Day3, market.Week1, market.Month1} {
+		series := market.Series{Symbol: "BTCUSDT", Interval: interval}
+		_, _, trainErr := f.Train(t.Context(), series, all, nil)
+		_, walkErr := f.WalkForward(t.Context(), series, all.Start, all, nil)
+		_, forecastErr := f.Forecast(t.Context(), series, start)
+		for what, test := range map[string]struct {
+			err  error
+			code market.Code
+		}{
+			"training": {trainErr, market.Invalid}, "evaluating": {walkErr, market.Invalid}, "forecasting": {forecastErr, market.NotFound},
+		} {
+			if market.ErrorCode(test.err) != test.code || !strings.Contains(market.ErrorMessage(test.err), "a day or less") {
+				t.Errorf("%s %s: %v", what, series, test.err)
+			}
+		}
+	}
+	backwards := market.TimeRange{Start: all.End, End: all.Start}
+	if _, _, err := f.Train(t.Context(), btc, backwards, nil); market.ErrorCode(err) != market.Invalid {
+		t.Errorf("training on a range that ends before it starts: %v", err)
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
@@ -75,11 +77,32 @@ func (f *Forecaster) Model(ctx context.Context, id int64) (Model, error) {
 	return f.models.Model(ctx, id)
 }
 
+// longestReason bounds the reason of a promotion, in characters.
+const longestReason = 500
+
+// checkReason returns an Invalid error for a reason that says nothing or cannot be
+// kept.
+func checkReason(reason string) error {
+	switch {
+	case strings.TrimSpace(reason) == "":
+		return market.Errorf(market.Invalid, "the reason is empty: say in words why the model is put to use")
+	case utf8.RuneCountInString(reason) > longestReason:
+		return market.Errorf(market.Invalid, "the reason has %d characters: at most %d are kept", utf8.RuneCountInString(reason), longestReason)
+	case !utf8.ValidString(reason) || strings.ContainsRune(reason, 0):
+		return market.Errorf(market.Invalid, "the reason is no text: give it in UTF-8, without zero bytes")
+	}
+	return nil
+}
+
 // Promote puts a model to use from the next candle on, whatever its verdict, and
 // records the reason: it takes an earlier model back, or one that was not good
-// enough. It returns a NotFound error where there is no such model, and a Conflict
+// enough. It returns an Invalid error for a reason that is blank, longer than 500
+// characters or no UTF-8, a NotFound one where there is no such model, and a Conflict
 // one where its file was pruned or cannot be read by this release.
 func (f *Forecaster) Promote(ctx context.Context, id int64, reason string) (Model, error) {
+	if err := checkReason(reason); err != nil {
+		return Model{}, err
+	}
 	record, err := f.models.Model(ctx, id)
 	if err != nil {
 		return Model{}, err

@@ -105,8 +105,14 @@ func skillOf(days func(yield func(daySquares) bool)) float64 {
 
 // skillInterval holds the skill with a confidence of 95 %: the quantiles of the
 // skills of days drawn anew with replacement (Carlstein, The Use of Subseries
-// Values…, 1986: blocks that do not overlap, here a day each).
+// Values…, 1986: blocks that do not overlap, here a day each). Draws of few days are
+// too much alike to tell what others may bring: below FewestDaysOfInterval any skill
+// is possible, and as none is better than perfect, the interval is [−1, 1], or reaches
+// down to the skill.
 func skillInterval(days []daySquares) (low, high float64) {
+	if len(days) < FewestDaysOfInterval {
+		return min(-1, skillOf(slices.Values(days))), 1
+	}
 	const draws = 1000
 	random := rand.New(rand.NewPCG(1, uint64(len(days))))
 	skills := make([]float64, draws)

@@ -51,11 +51,6 @@ func TestScoresByHand(t *testing.T) {
 	if len(a[0].days) != 2 {
 		t.Errorf("%d days", len(a[0].days))
 	}
-	// With two days, every draw is one of the first twice, one of the second twice, or
-	// both.
-	if low, high := 1-16./9, 1-2./5; math.Abs(got.PointSkillLow-low) > 1e-12 || math.Abs(got.PointSkillHigh-high) > 1e-12 {
-		t.Errorf("the skill is between %v and %v, want %v and %v", got.PointSkillLow, got.PointSkillHigh, low, high)
-	}
 	for q, scores := range got.Quarters {
 		if want := map[int]int{2: 1}[q]; scores.Rows != want {
 			t.Errorf("quarter %d has %d rows, want %d", q, scores.Rows, want)
@@ -132,8 +127,32 @@ func TestTheSkillIntervalDoesNotFindSkillInNoise(t *testing.T) {
 	for k := range 5 * 24 {
 		few.measure(&outlook{point: 0.0003 * random.NormFloat64(), quantiles: quantiles}, 0.002*random.NormFloat64(), 0, int64(k/24))
 	}
-	if s := few.scores(); s.PointSkillHigh-s.PointSkillLow < 0.02 {
+	if s := few.scores(); s.PointSkillLow != -1 || s.PointSkillHigh != 1 {
 		t.Errorf("five days give [%v, %v]", s.PointSkillLow, s.PointSkillHigh)
+	}
+}
+
+// Days drawn anew from too few are all alike: their interval would hide how little is
+// known, that of a single day everything.
+func TestTooFewDaysClaimNoSkill(t *testing.T) {
+	quantiles := make([]float64, len(quantileLevels))
+	for _, test := range []struct {
+		days             int64
+		point, low, high float64
+	}{
+		{1, 0.01, -1, 1},
+		{FewestDaysOfInterval - 1, 0.01, -1, 1},
+		{1, -0.02, -3, 1}, // the skill itself is below −1
+		{FewestDaysOfInterval, 0.01, 0.75, 0.75},
+	} {
+		var tally stageTally
+		for day := range test.days {
+			tally.measure(&outlook{point: test.point, quantiles: quantiles}, 0.02, 1, day)
+		}
+		s := tally.scores()
+		if math.Abs(s.PointSkillLow-test.low) > 1e-12 || math.Abs(s.PointSkillHigh-test.high) > 1e-12 {
+			t.Errorf("%v days with a skill of %v give [%v, %v], want [%v, %v]", test.days, s.PointSkill, s.PointSkillLow, s.PointSkillHigh, test.low, test.high)
+		}
 	}
 }
 
@@ -144,7 +163,9 @@ func TestScoresOfNothing(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	var still stageTally
-	still.measure(&outlook{quantiles: make([]float64, len(quantileLevels))}, 0, 0, 1)
+	for day := range int64(FewestDaysOfInterval) {
+		still.measure(&outlook{quantiles: make([]float64, len(quantileLevels))}, 0, 0, day)
+	}
 	if s := still.scores(); s.PointSkill != 0 || s.PointSkillLow != 0 || s.PointSkillHigh != 0 {
 		t.Errorf("where no price moved the skill is %v [%v, %v]", s.PointSkill, s.PointSkillLow, s.PointSkillHigh)
 	}

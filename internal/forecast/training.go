@@ -16,7 +16,9 @@ import (
 // stores the model with the verdict on it. One that is promoted is put to use,
 // unless the one in use has learnt newer candles. Nothing is trained where a model
 // has learnt from the very same rows and its file is kept: known is true, and that
-// one is returned as it is. progress may be nil.
+// one is returned as it is. It returns an Invalid error where the range is empty or
+// the candles are longer than a day, and an Unavailable one where there are too few of
+// them. progress may be nil.
 func (f *Forecaster) Train(
 	ctx context.Context, series market.Series, r market.TimeRange, progress func(done, total int),
 ) (trained Model, known bool, err error) {
@@ -97,7 +99,7 @@ func (f *Forecaster) examine(
 		return nil, err
 	}
 	e := &exam{model: m, unseen: s.since(fold.Start)}
-	scores, trades, err := m.measure(ctx, e.unseen, f.costs)
+	scores, trades, err := m.measure(ctx, e.unseen, f.costsNow())
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +119,7 @@ func (f *Forecaster) learnt(ctx context.Context, series market.Series, hash stri
 			continue
 		}
 		_, err := f.read(ctx, record)
-		if errors.As(err, new(*unreadableError)) {
+		if errors.As(err, new(*unreadableError)) || market.ErrorCode(err) == market.Conflict { // pruned just now
 			return Model{}, false, nil
 		}
 		return record, err == nil, err
@@ -205,9 +207,9 @@ func (f *Forecaster) rival(ctx context.Context, incumbent Model, exam *exam) (*r
 	if fresh.openings().len() < fewestToCompare {
 		return r, nil
 	}
-	r.own, err = measured(ctx, exam.model, fresh, f.costs)
+	r.own, err = measured(ctx, exam.model, fresh, f.costsNow())
 	if err == nil {
-		r.its, err = measured(ctx, m, fresh, f.costs)
+		r.its, err = measured(ctx, m, fresh, f.costsNow())
 	}
 	return r, err
 }

@@ -165,3 +165,31 @@ func TestOldFilesArePruned(t *testing.T) {
 		t.Error("not just the oldest file was pruned")
 	}
 }
+
+func TestAPromotionNeedsAReasonThatCanBeKept(t *testing.T) {
+	stores := newMemory(13000)
+	f := NewForecaster(stores, stores)
+	first := training(t, f, stores, 13000)
+	for name, reason := range map[string]string{
+		"none": "", "blank": " \t\n", "without end": strings.Repeat("x", 501), "no text": "a\xff", "with a zero byte": "a\x00b",
+	} {
+		if _, err := f.Promote(t.Context(), first.ID, reason); market.ErrorCode(err) != market.Invalid || !strings.Contains(market.ErrorMessage(err), "reason") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := f.Promote(t.Context(), first.ID, strings.Repeat("é", 500)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A file that is pruned while somebody trains on the same rows is made anew.
+func TestAFilePrunedMeanwhileIsTrainedAgain(t *testing.T) {
+	stores := newMemory(14000)
+	f := NewForecaster(stores, stores)
+	training(t, f, stores, 13000) // is in use, and never pruned
+	second := training(t, f, stores, 13500)
+	stores.contents[second.ID-1] = nil // though the record said that it has one
+	if again := training(t, f, stores, 13500); again.ID != second.ID || stores.contents[second.ID-1] == nil {
+		t.Errorf("trained again: model %d", again.ID)
+	}
+}

@@ -20,7 +20,8 @@ import (
 // Database is a pool of connections to one TimescaleDB database. It is safe
 // for concurrent use; Close it when done.
 type Database struct {
-	pool pool
+	pool    pool
+	records chan struct{} // holds a token for each that is being read
 }
 
 // errUnreadableURL stands for what the parser says, which may quote the URL, and
@@ -56,7 +57,7 @@ func Open(ctx context.Context, url string) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	database := &Database{pool: pool{connections}}
+	database := &Database{pool: pool{connections}, records: make(chan struct{}, mostRecords)}
 	if err := database.check(ctx); err != nil {
 		database.Close()
 		return nil, err

@@ -60,7 +60,8 @@ func (d *Database) saveModel(
 				settings, metrics, importance, promoted, verdict, bytes)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 			ON CONFLICT (symbol, interval, data_hash) DO UPDATE SET
-				trained_at = now(), features = excluded.features, settings = excluded.settings, metrics = excluded.metrics,
+				trained_at = now(), window_start = excluded.window_start, window_end = excluded.window_end,
+				rows = excluded.rows, skipped = excluded.skipped, features = excluded.features, settings = excluded.settings, metrics = excluded.metrics,
 				importance = excluded.importance, promoted = excluded.promoted, verdict = excluded.verdict, bytes = excluded.bytes
 			RETURNING id`,
 			m.Symbol, m.Interval, m.Window.Start, m.Window.End, m.Rows, m.Skipped, m.DataHash, m.Features,

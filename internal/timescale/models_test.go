@@ -90,7 +90,12 @@ func TestAModelIsReadAsItWasSaved(t *testing.T) {
 		t.Errorf("its content is %q, %v", content, err)
 	}
 	// The same rows make the same model: it keeps its place.
-	again := saveModel(t, d, modelOf("all", june), "mended", inPlaceOf(saved.ID))
+	mended := modelOf("all", june.AddDate(0, 0, 1))
+	mended.Window.Start, mended.Rows, mended.Skipped = newYear.AddDate(0, 0, -1), 11, 3 // that range had more candles to skip
+	again := saveModel(t, d, mended, "mended", inPlaceOf(saved.ID))
+	if again.Window != mended.Window || again.Rows != mended.Rows || again.Skipped != mended.Skipped {
+		t.Errorf("saved again over %v of %d rows, %d skipped", again.Window, again.Rows, again.Skipped)
+	}
 	if again.ID != saved.ID || !again.TrainedAt.After(saved.TrainedAt) || again.InUseSince != saved.InUseSince {
 		t.Errorf("saved again: %+v", again)
 	}

@@ -10,8 +10,18 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
+// mostRecords is how many records are read at once, as others wait, which leaves
+// connections to those whose question takes a moment.
+const mostRecords = 2
+
 // Record implements forecast.RecordStore.
 func (d *Database) Record(ctx context.Context, series market.Series, r market.TimeRange) (forecast.Record, error) {
+	select {
+	case d.records <- struct{}{}:
+		defer func() { <-d.records }()
+	case <-ctx.Done():
+		return forecast.Record{}, fmt.Errorf("wait to read the record of %s: %w", series, ctx.Err())
+	}
 	rows, err := d.pool.Query(ctx, `
 		SELECT (open_time AT TIME ZONE 'UTC')::date, forecast_stage(open_time, as_of, elapsed) AS stage, model_id,
 			least(9, floor(10 * probability_above_open))::integer AS tenth,

@@ -1,10 +1,13 @@
 package timescale_test
 
 import (
+	"context"
+	"errors"
 	"math"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -357,4 +360,38 @@ func BenchmarkRecord(b *testing.B) {
 			}
 		}
 	})
+}
+
+// Records take long: however many are asked for, other questions are answered.
+func TestRecordsLeaveConnectionsToOthers(t *testing.T) {
+	d := timescaletest.Open(t)
+	locked, err := d.Pool().Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := locked.Exec(t.Context(), `LOCK TABLE forecasts`); err != nil {
+		t.Fatal(err)
+	}
+	var asked sync.WaitGroup
+	for range 20 {
+		asked.Go(func() {
+			if _, err := d.Record(t.Context(), btc15m, days(0, 1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for ask[int](t, d, `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'forecasts'::regclass`)[0] == 0 {
+	}
+	patience, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := d.Models(patience, btc15m); err != nil {
+		t.Errorf("beside records: %v", err)
+	}
+	if _, err := d.Record(patience, btc15m, days(0, 1)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("who waits for too long gets %v", err)
+	}
+	if err := locked.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	asked.Wait()
 }
