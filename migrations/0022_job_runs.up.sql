@@ -6,7 +6,7 @@ CREATE TABLE job_processes (
 );
 COMMENT ON TABLE job_processes IS 'Processes that work on jobs; one that has not been heard of for a while has ended, and others take up its runs';
 COMMENT ON COLUMN job_processes.process_id IS 'Host and a random word; river_job.attempted_by has it too';
-COMMENT ON COLUMN job_processes.began_at IS 'When it began to work on jobs';
+COMMENT ON COLUMN job_processes.began_at IS 'Since when it has been heard of without a break';
 COMMENT ON COLUMN job_processes.beat_at IS 'When it was last heard of';
 
 CREATE TABLE job_skips (
@@ -66,7 +66,8 @@ SELECT j.id,
        j.metadata -> 'output' AS report,
        (j.args ->> 'wanted_start')::timestamptz AS wanted_start,
        (j.args ->> 'wanted_end')::timestamptz AS wanted_end,
-       CASE WHEN j.metadata ? 'cancelled_by' THEN 'cancelled by ' || (j.metadata ->> 'cancelled_by') END AS reason
+       CASE WHEN j.state = 'cancelled' AND j.metadata ?& '{cancelled_by,cancel_attempted_at}'
+           THEN 'cancelled by ' || (j.metadata ->> 'cancelled_by') END AS reason
 FROM river.river_job AS j
 WHERE j.kind = 'run'
 UNION ALL

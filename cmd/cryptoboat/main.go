@@ -36,6 +36,9 @@ var commands = []command{
 	{"evaluate", "[SYMBOL...]", "measure forecasts walk-forward against baselines", runEvaluate},
 	{"predict", "[SYMBOL...]", "forecast where the open candle closes", runPredict},
 	{"serve", "", "serve the pages and the API", runServe},
+	{"jobs", jobsSynopsis, "list runs of jobs, ask for one, retry or cancel it", runJobs},
+	{"settings", "[NAME VALUE]...", "list the settings, or change some", runSettings},
+	{"users", usersSynopsis, "list users, or change them", runUsers},
 	{"simulate", "", "be an exchange, for trials without a network", runSimulate},
 	{"openapi", "", "print the OpenAPI document", runOpenAPI},
 }
@@ -44,12 +47,13 @@ var commands = []command{
 type environment struct {
 	out    io.Writer // results
 	errors io.Writer // progress and complaints
+	in     io.Reader // what a password is read from
 	get    func(name string) string
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, environment{out: os.Stdout, errors: os.Stderr, get: os.Getenv}, os.Args[1:])
+	code := run(ctx, environment{out: os.Stdout, errors: os.Stderr, in: os.Stdin, get: os.Getenv}, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
@@ -121,7 +125,7 @@ func parse(flags *flag.FlagSet, arguments []string) error {
 func usage(w io.Writer) {
 	fmt.Fprint(w, "CryptoBoat keeps candles complete and forecasts the open one.\n\nUsage: cryptoboat COMMAND [flags] [arguments]\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(w, "  %-9s %-15s %s\n", c.name, c.synopsis, c.purpose)
+		fmt.Fprintf(w, "  %-9s %-56s %s\n", c.name, c.synopsis, c.purpose)
 	}
 	fmt.Fprint(w, "\nThe database is named by "+databaseVariable+". "+
 		"\"cryptoboat COMMAND -h\" lists a command's flags.\n")

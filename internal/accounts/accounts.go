@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
@@ -45,25 +46,26 @@ type User struct {
 }
 
 const (
-	mostUsernameBytes   = 64
-	mostEmailBytes      = 254 // RFC 5321
-	fewestPasswordBytes = 10
-	mostPasswordBytes   = 256 // hashing takes any length, a request does not
+	mostUsernameBytes        = 64
+	mostEmailBytes           = 254 // RFC 5321
+	fewestPasswordCharacters = 10  // NIST SP 800-63B asks for 8 at least
+	mostPasswordCharacters   = 256 // hashing takes any length, a request does not
 )
 
 // A name of letters that look alike is none: it is shown to admins who decide by it.
-var wellFormedUsername = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]*$`)
+// Both cases are listed, since what Unicode folds to these letters is not one of them.
+var wellFormedUsername = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._@-]*$`)
 
 // ParseUsername returns a name as it is kept, in small letters, or an Invalid error.
 // It takes 1 to 64 of the letters a to z, digits, and . _ - @, of which the first is a
 // letter or a digit.
 func ParseUsername(name string) (string, error) {
-	name = strings.ToLower(strings.TrimSpace(name))
+	name = strings.TrimSpace(name)
 	if len(name) > mostUsernameBytes || !wellFormedUsername.MatchString(name) {
 		return "", market.Errorf(market.Invalid,
 			"the username must be 1 to %d of a-z, 0-9 and . _ - @, and begin with a letter or digit", mostUsernameBytes)
 	}
-	return name, nil
+	return strings.ToLower(name), nil
 }
 
 // ParseEmail returns an address as it is kept, or an Invalid error. Empty is none.
@@ -80,11 +82,12 @@ func ParseEmail(address string) (string, error) {
 }
 
 // CheckPassword returns an Invalid error unless the password of a user will do: 10
-// to 256 bytes, no control characters, not the username.
+// to 256 characters, none of them a control character, and not the username.
 func CheckPassword(username, password string) error {
+	characters := utf8.RuneCountInString(password)
 	switch {
-	case len(password) < fewestPasswordBytes || len(password) > mostPasswordBytes:
-		return market.Errorf(market.Invalid, "the password must have %d to %d bytes", fewestPasswordBytes, mostPasswordBytes)
+	case characters < fewestPasswordCharacters || characters > mostPasswordCharacters:
+		return market.Errorf(market.Invalid, "the password must have %d to %d characters", fewestPasswordCharacters, mostPasswordCharacters)
 	case strings.ContainsFunc(password, isControl):
 		return market.Errorf(market.Invalid, "the password must not hold control characters")
 	case strings.EqualFold(password, username):

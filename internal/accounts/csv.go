@@ -41,9 +41,11 @@ type ImportReport struct {
 }
 
 // Import makes users of a CSV file with the columns username, email, password and
-// role, in any order, of which email and role may be missing or empty. Unless keepGoing,
-// one row that is refused keeps all others out, and the error is Invalid; the report
-// says of each row what is wrong. Nothing is ever half-written.
+// role, in any order, of which email and role may be missing or empty. The times that
+// Export writes may stand in it and say nothing of the new users. Unless keepGoing, one
+// row that is refused keeps all others out, and the error is Invalid; the report says
+// of each row what is wrong. Nothing is ever half-written. The error is a Conflict where
+// somebody else makes one of the users meanwhile.
 func (s *Service) Import(ctx context.Context, by Caller, file io.Reader, keepGoing bool) (ImportReport, error) {
 	rows, err := readUsers(file)
 	if err != nil {
@@ -69,10 +71,13 @@ func (s *Service) Import(ctx context.Context, by Caller, file io.Reader, keepGoi
 	if err := s.hashAll(ctx, rows, users); err != nil {
 		return ImportReport{}, err
 	}
-	entry := EntryOf(by, ImportUsers, "", Done, map[string]string{
+	entries := []Entry{EntryOf(by, ImportUsers, "", Done, map[string]string{
 		"created": strconv.Itoa(len(users)), "refused": strconv.Itoa(report.Refused),
-	})
-	if err := s.store.CreateUsers(ctx, users, entry); err != nil {
+	})}
+	for _, u := range users {
+		entries = append(entries, created(by, u.User))
+	}
+	if err := s.store.CreateUsers(ctx, users, entries); err != nil {
 		return ImportReport{}, err
 	}
 	report.Created = len(users)
@@ -151,7 +156,12 @@ func (s *Service) hashAll(ctx context.Context, rows []userRow, users []Credentia
 	return errors.Join(failed...)
 }
 
-var userColumns = []string{"username", "email", "password", "role"}
+var (
+	userColumns = []string{"username", "email", "password", "role"}
+	// exportedTimes are what else Export writes: add a column of passwords to its
+	// file, and it can be imported elsewhere.
+	exportedTimes = []string{"created_at", "last_login_at"}
+)
 
 // readUsers reads a file. The error is Invalid where it cannot be understood from some
 // place on; what is wrong with a row alone is noted with the row.
@@ -212,10 +222,10 @@ func notCSV(err error) error {
 
 // placesOf returns where each column stands, -1 for one that is missing.
 func placesOf(header []string) (map[string]int, error) {
-	places := map[string]int{"email": -1, "role": -1}
+	places := map[string]int{"email": -1, "role": -1} // may be missing
 	for place, name := range header {
 		name = strings.ToLower(strings.TrimSpace(name))
-		if !slices.Contains(userColumns, name) {
+		if !slices.Contains(userColumns, name) && !slices.Contains(exportedTimes, name) {
 			return nil, market.Errorf(market.Invalid, "column %d of the first line is none of %s", place+1, strings.Join(userColumns, ", "))
 		}
 		if known, twice := places[name]; twice && known >= 0 {
@@ -261,7 +271,7 @@ func parseUserRow(fields []string, places map[string]int, columns int) userRow {
 // take for a formula begins with an apostrophe.
 func (s *Service) Export(ctx context.Context, by Caller, w io.Writer) error {
 	out := csv.NewWriter(w)
-	if err := out.Write([]string{"username", "email", "role", "created_at", "last_login_at"}); err != nil {
+	if err := out.Write(append([]string{"username", "email", "role"}, exportedTimes...)); err != nil {
 		return fmt.Errorf("export users: %w", err)
 	}
 	for after := ""; ; {

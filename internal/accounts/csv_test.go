@@ -7,9 +7,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
 	"github.com/cryptoboat/cryptoboat/internal/market"
+	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
 
 func TestImportIsAllOrNothing(t *testing.T) {
@@ -28,7 +30,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 		{Line: 2, Username: "ada"},
 		{Line: 3, Problem: "the username must be 1 to 64 of a-z, 0-9 and . _ - @, and begin with a letter or digit"},
 		{Line: 5, Username: "bob", Problem: "the password must not hold control characters"},
-		{Line: 7, Username: "eve", Problem: "the password must have 10 to 256 bytes"},
+		{Line: 7, Username: "eve", Problem: "the password must have 10 to 256 characters"},
 		{Line: 8, Username: "ada", Problem: "line 2 has a user of this name too"},
 		{Line: 9, Username: "boss", Problem: "there is a user of this name already"},
 		{Line: 10, Username: "kim"},
@@ -60,6 +62,10 @@ func TestImportIsAllOrNothing(t *testing.T) {
 		t.Errorf("user %+v, %v", kim, err)
 	}
 
+	entries, err := service.Audit(t.Context(), 0, 3)
+	if err != nil || entries[0].Subject != "kim" || entries[1].Subject != "ada" || entries[2].Action != accounts.ImportUsers || entries[2].Details["refused"] != "7" {
+		t.Errorf("the audit log has %+v, %v", entries, err)
+	}
 	var exported bytes.Buffer
 	if err := service.Export(t.Context(), boss, &exported); err != nil {
 		t.Fatal(err)
@@ -67,6 +73,25 @@ func TestImportIsAllOrNothing(t *testing.T) {
 	cells, err := csv.NewReader(&exported).ReadAll()
 	if err != nil || len(cells) != 4 || cells[3][0] != "kim" || cells[3][1] != "'+kim@example.org" {
 		t.Errorf("exported %q, %v", cells, err)
+	}
+	// With a column of passwords it can be imported elsewhere.
+	for i := range cells {
+		cells[i] = append(cells[i], "correct horse battery")
+	}
+	cells[0][len(cells[0])-1] = "password"
+	var moved bytes.Buffer
+	if err := csv.NewWriter(&moved).WriteAll(cells); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := accounts.NewCheapService(timescaletest.Open(t), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report, err := elsewhere.Import(t.Context(), boss, &moved, false); err != nil || report.Created != 3 {
+		t.Errorf("report %+v, %v", report, err)
+	}
+	if kim, err := elsewhere.User(t.Context(), "kim"); err != nil || kim.Email != "+kim@example.org" {
+		t.Errorf("user %+v, %v", kim, err)
 	}
 }
 

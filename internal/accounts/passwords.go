@@ -26,6 +26,7 @@ const (
 	mostMemory      = 256 * 1024 // KiB
 	mostIterations  = 16
 	mostParallelism = 8
+	fewestHashBytes = 16 // an empty hash would be any password's
 	// mostWaiting is how many wait for a hash at once; the others are turned away
 	// before they pile up.
 	mostWaiting = 64
@@ -57,12 +58,14 @@ func newHasher(params argon2id.Params) (*hasher, error) {
 	return h, err
 }
 
+var errBusy = market.Errorf(market.Unavailable, "too many passwords are being checked: try again in a few seconds")
+
 // enter waits for one of the places. It returns an Unavailable error where too many
 // wait already.
 func (h *hasher) enter(ctx context.Context) (leave func(), err error) {
 	if h.waiting.Add(1) > mostWaiting {
 		h.waiting.Add(-1)
-		return nil, market.Errorf(market.Unavailable, "too many passwords are being checked: try again in a few seconds")
+		return nil, errBusy
 	}
 	defer h.waiting.Add(-1)
 	select {
@@ -99,13 +102,8 @@ func (h *hasher) compare(ctx context.Context, password, hash string) (bool, erro
 	if h.remembers(hash, proof) {
 		return known, nil
 	}
-	params, _, _, err := argon2id.DecodeHash(hash)
-	if err != nil {
-		return false, fmt.Errorf("read a stored password hash: %w", err)
-	}
-	if params.Memory > mostMemory || params.Iterations > mostIterations || params.Parallelism > mostParallelism {
-		return false, fmt.Errorf("a stored password hash asks for %d KiB, %d passes and %d lanes: it was not made by this service",
-			params.Memory, params.Iterations, params.Parallelism)
+	if err := checkHash(hash); err != nil {
+		return false, err
 	}
 	leave, err := h.enter(ctx)
 	if err != nil {
@@ -121,6 +119,21 @@ func (h *hasher) compare(ctx context.Context, password, hash string) (bool, erro
 		h.remember(hash, proof)
 	}
 	return equal && known, nil
+}
+
+// checkHash returns an error unless a stored hash is one that can be computed at a
+// cost that this service would ask for. The zeroes would panic.
+func checkHash(hash string) error {
+	params, _, _, err := argon2id.DecodeHash(hash)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read a stored password hash: %w", err)
+	case params.Memory > mostMemory || params.Iterations > mostIterations || params.Parallelism > mostParallelism,
+		params.Iterations == 0 || params.Parallelism == 0 || params.KeyLength < fewestHashBytes:
+		return fmt.Errorf("a stored password hash of %d bytes asks for %d KiB, %d passes and %d lanes: it was not made by this service",
+			params.KeyLength, params.Memory, params.Iterations, params.Parallelism)
+	}
+	return nil
 }
 
 // outdated reports whether a hash was made with other costs than are asked for now.

@@ -31,11 +31,14 @@ type Users interface {
 // not at all.
 type UserStore interface {
 	Users
-	// CreateUsers stores all users or none, for which a Conflict error names the one
-	// that exists already.
-	CreateUsers(ctx context.Context, users []Credentials, entry Entry) error
+	// CreateUsers stores all users or none, for which a Conflict error names one that
+	// exists already.
+	CreateUsers(ctx context.Context, users []Credentials, entries []Entry) error
+	// HasAdmin reports whether there is an admin.
+	HasAdmin(ctx context.Context) (bool, error)
 	// CreateFirstAdmin stores an admin unless there is one already, and reports
-	// whether it did, however many processes try at once.
+	// whether it did, however many processes try at once. A viewer of that name
+	// becomes the admin, and its sessions and tokens end.
 	CreateFirstAdmin(ctx context.Context, admin Credentials, entry Entry) (bool, error)
 	// DeleteUser removes a user with sessions and tokens. It returns a NotFound error
 	// where there is none, and a Conflict one for the last admin.
@@ -121,11 +124,14 @@ func (s *Service) Create(ctx context.Context, by Caller, n NewUser) (User, error
 	if c.PasswordHash, err = s.hasher.hash(ctx, n.Password); err != nil {
 		return User{}, err
 	}
-	entry := EntryOf(by, CreateUser, c.Username, Done, map[string]string{"role": string(c.Role)})
-	if err := s.store.CreateUsers(ctx, []Credentials{c}, entry); err != nil {
+	if err := s.store.CreateUsers(ctx, []Credentials{c}, []Entry{created(by, c.User)}); err != nil {
 		return User{}, err
 	}
 	return s.User(ctx, c.Username)
+}
+
+func created(by Caller, u User) Entry {
+	return EntryOf(by, CreateUser, u.Username, Done, map[string]string{"role": string(u.Role)})
 }
 
 // User returns a user, or a NotFound error.
@@ -211,6 +217,8 @@ func (s *Service) ChangePassword(ctx context.Context, by Caller, current, passwo
 	return s.setPassword(ctx, by, c.Username, password, c.PasswordHash)
 }
 
+const auditPatience = 10 * time.Second
+
 // errWrong does not say whether there is such a user.
 var errWrong = market.Errorf(market.Unauthorized, "the username or the password is wrong")
 
@@ -232,26 +240,21 @@ func (s *Service) authenticate(ctx context.Context, name, address, password stri
 	if err != nil {
 		username = "-"
 	}
-	if err := s.throttle.check(username, address); err != nil {
-		return Credentials{}, err
-	}
-	c, err := s.store.Credentials(ctx, username)
-	if err != nil && market.ErrorCode(err) != market.NotFound {
-		return Credentials{}, err
-	}
-	right, err := s.hasher.compare(ctx, password, c.PasswordHash)
+	c, found, err := s.judge(ctx, username, address, password)
 	if err != nil {
 		return Credentials{}, err
 	}
-	if !right {
-		s.throttle.failed(username, address)
-		entry := EntryOf(Caller{Username: username, Address: address}, LogIn, username, Refused, nil)
-		if err := s.store.WriteAudit(ctx, entry); err != nil {
+	if found == wrong {
+		// Nobody is known to have done it. Only a name that somebody has is noted: any
+		// other may be a password in the wrong field.
+		// Who goes away before the answer is noted all the same.
+		staying, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditPatience)
+		defer cancel()
+		if err := s.store.WriteAudit(staying, EntryOf(Caller{Address: address}, LogIn, c.Username, Refused, nil)); err != nil {
 			return Credentials{}, err
 		}
 		return Credentials{}, errWrong
 	}
-	s.throttle.succeeded(username, address)
 	if s.hasher.outdated(c.PasswordHash) {
 		hash, err := s.hasher.hash(ctx, password)
 		if err != nil {
@@ -265,13 +268,38 @@ func (s *Service) authenticate(ctx context.Context, name, address, password stri
 	return c, s.store.NoteLogin(ctx, username)
 }
 
+// judge looks at a password when its turn has come. The credentials are those of the
+// username, none where nobody has it.
+func (s *Service) judge(ctx context.Context, username, address, password string) (c Credentials, found verdict, err error) {
+	try, err := s.throttle.enter(ctx, username, address)
+	if err != nil {
+		return Credentials{}, undecided, err
+	}
+	defer func() { try.settle(found) }()
+	c, err = s.store.Credentials(ctx, username)
+	if err != nil && market.ErrorCode(err) != market.NotFound {
+		return Credentials{}, undecided, err
+	}
+	equal, err := s.hasher.compare(ctx, password, c.PasswordHash)
+	switch {
+	case err != nil:
+		return Credentials{}, undecided, err
+	case equal:
+		return c, right, nil
+	}
+	return c, wrong, nil
+}
+
 // FirstAdmin is the name of the admin that is made where there is none.
 const FirstAdmin = "admin"
 
 // EnsureAdmin makes an admin where there is none, with the password, or one of its own
 // where that is empty, which it returns: nobody can find it out later. It returns "" in
-// every other case.
+// every other case. The error is Invalid where the password is needed and will not do.
 func (s *Service) EnsureAdmin(ctx context.Context, password string) (made string, err error) {
+	if has, err := s.store.HasAdmin(ctx); has || err != nil {
+		return "", err
+	}
 	own := ""
 	if password == "" {
 		own = rand.Text()
@@ -285,8 +313,8 @@ func (s *Service) EnsureAdmin(ctx context.Context, password string) (made string
 		return "", err
 	}
 	entry := EntryOf(CommandLine, CreateUser, FirstAdmin, Done, map[string]string{"role": string(Admin), "why": "there was no admin"})
-	created, err := s.store.CreateFirstAdmin(ctx, c, entry)
-	if err != nil || !created {
+	first, err := s.store.CreateFirstAdmin(ctx, c, entry)
+	if err != nil || !first {
 		return "", err
 	}
 	return own, nil

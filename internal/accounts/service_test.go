@@ -12,7 +12,6 @@ import (
 
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
 	"github.com/cryptoboat/cryptoboat/internal/market"
-	"github.com/cryptoboat/cryptoboat/internal/timescale"
 	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
 
@@ -36,7 +35,7 @@ func (c *clock) move(d time.Duration) {
 	c.now.Store(&now)
 }
 
-func open(t *testing.T) (*accounts.Service, *timescale.Database, *clock) {
+func open(t *testing.T) (*accounts.Service, accounts.Store, *clock) {
 	t.Helper()
 	database, clock := timescaletest.Open(t), newClock()
 	service, err := accounts.NewCheapService(database, clock.Now)
@@ -74,9 +73,11 @@ func TestUsers(t *testing.T) {
 	_, err = service.Create(ctx, boss, accounts.NewUser{Username: "ADA", Password: password})
 	wantCode(t, err, market.Conflict)
 	for _, bad := range []accounts.NewUser{
-		{Username: "", Password: password}, {Username: "аda", Password: password}, {Username: "-ada", Password: password},
+		{Username: "", Password: password}, {Username: "аda", Password: password}, // a Cyrillic a
+		{Username: "\u212Aim", Password: password}, // a Kelvin sign, of which the small letter is k
+		{Username: "-ada", Password: password},
 		{Username: strings.Repeat("a", 65), Password: password}, {Username: "x y", Password: password},
-		{Username: "bob", Password: "short"}, {Username: "bob", Password: strings.Repeat("p", 257)},
+		{Username: "bob", Password: "short"}, {Username: "bob", Password: strings.Repeat("p", 257)}, {Username: "bob", Password: "\xFF\xFE not of UTF-8"},
 		{Username: "bob-the-builder", Password: "Bob-The-Builder"}, {Username: "bob", Password: "with a \x00 in it"},
 		{Username: "bob", Password: password, Email: "nobody"}, {Username: "bob", Password: password, Email: "B <b@example.org>"},
 		{Username: "bob", Password: password, Role: "root"},
@@ -86,6 +87,9 @@ func TestUsers(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), bad.Password) && bad.Password != "" {
 			t.Errorf("the error %q holds the password", err)
 		}
+	}
+	if err := service.SetPassword(ctx, boss, "ada", strings.Repeat("ä", 256)); err != nil {
+		t.Errorf("256 characters: %v", err)
 	}
 	if err := service.SetRole(ctx, boss, "ada", accounts.Admin); err != nil {
 		t.Fatal(err)
@@ -108,7 +112,7 @@ func TestUsers(t *testing.T) {
 	for _, e := range entries {
 		actions = append(actions, string(e.Action)+" "+e.Subject)
 	}
-	if got, want := strings.Join(actions, ", "), "delete_user boss, change_role ada, create_user ada, create_user boss"; got != want {
+	if got, want := strings.Join(actions, ", "), "delete_user boss, change_role ada, change_password ada, create_user ada, create_user boss"; got != want {
 		t.Errorf("the audit log has %s, want %s", got, want)
 	}
 }
@@ -147,8 +151,16 @@ func TestEnsureAdmin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The name is taken by a viewer, which must not keep the service without an admin.
+	if _, err := service.EnsureAdmin(t.Context(), "short"); market.ErrorCode(err) != market.Invalid {
+		t.Errorf("a password that will not do gave %v", err)
+	}
+	// The name is taken by a viewer, who must neither keep the service without an admin
+	// nor become it.
 	create(t, service, accounts.FirstAdmin, accounts.Viewer)
+	viewer, _, err := service.LogIn(t.Context(), "", accounts.FirstAdmin, password)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var working sync.WaitGroup
 	var made sync.Map
 	for range 8 {
@@ -175,8 +187,11 @@ func TestEnsureAdmin(t *testing.T) {
 	if count != 1 {
 		t.Errorf("%d passwords were made, want 1", count)
 	}
-	if _, err := service.EnsureAdmin(t.Context(), "short"); market.ErrorCode(err) != market.Invalid {
-		t.Errorf("a password that will not do gave %v", err)
+	_, err = service.CallerOfSession(t.Context(), "", viewer)
+	wantCode(t, err, market.Unauthorized)
+	// Where there is an admin, what the environment says does not matter.
+	if own, err := service.EnsureAdmin(t.Context(), "short"); own != "" || err != nil {
+		t.Errorf("with an admin: %q, %v", own, err)
 	}
 }
 
@@ -204,6 +219,16 @@ func TestAuthenticate(t *testing.T) {
 		wantCode(t, err, market.Unauthorized)
 		if err.Error() != wrong.Error() {
 			t.Errorf("the errors differ: %v, %v", err, wrong)
+		}
+	}
+	// What was tried is noted by the names that somebody has: others may be passwords.
+	entries, err := service.Audit(ctx, 0, 3)
+	if err != nil || len(entries) != 3 || entries[0].Subject != "" || entries[1].Subject != "" || entries[2].Subject != "boss" {
+		t.Errorf("the audit log has %+v, %v", entries, err)
+	}
+	for _, e := range entries {
+		if e.Action != accounts.LogIn || e.Outcome != accounts.Refused || e.Actor != "" || e.Address != "192.0.2.3" {
+			t.Errorf("the audit log has %+v", e)
 		}
 	}
 	// A right password is hashed once; one that was changed is not remembered.
@@ -289,6 +314,54 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
+func TestThrottleCountsWhatComesAtOnce(t *testing.T) {
+	service, _, clock := open(t)
+	tryAtOnce := func(password string) (answers map[market.Code]int) {
+		var mutex sync.Mutex
+		var working sync.WaitGroup
+		answers = map[market.Code]int{}
+		for range 40 {
+			working.Go(func() {
+				_, err := service.Authenticate(context.Background(), "192.0.2.66", "boss", password)
+				mutex.Lock()
+				defer mutex.Unlock()
+				answers[market.ErrorCode(err)]++
+			})
+		}
+		working.Wait()
+		return answers
+	}
+	before := service.Computed()
+	if answers := tryAtOnce("guess guess guess"); answers[market.Unauthorized] != 5 || answers[market.Throttled] != 35 {
+		t.Errorf("40 guesses at once were answered %v", answers)
+	}
+	if computed := service.Computed() - before; computed != 5 {
+		t.Errorf("40 guesses at once took %d hashes, want 5", computed)
+	}
+	clock.move(5 * time.Minute)
+	if answers := tryAtOnce(password); answers[""] != 40 {
+		t.Errorf("40 who know the password were answered %v", answers)
+	}
+}
+
+func TestThrottleCountsByNetwork(t *testing.T) {
+	service, _, _ := open(t)
+	var last error
+	for i := range 26 { // 25 are looked at, whatever the account and the half that a customer chooses
+		_, last = service.Authenticate(t.Context(), fmt.Sprintf("2001:db8::%x:1", i), fmt.Sprint("user", i), "guess guess guess")
+		if code := market.ErrorCode(last); i < 25 && code != market.Unauthorized {
+			t.Fatalf("guess %d: %v", i, last)
+		}
+	}
+	wantCode(t, last, market.Throttled)
+	if _, err := service.Authenticate(t.Context(), "2001:db8:0:1::1", "boss", password); err != nil {
+		t.Errorf("from another network: %v", err)
+	}
+	if _, err := service.Authenticate(t.Context(), "::ffff:192.0.2.1", "boss", password); err != nil {
+		t.Errorf("from IPv4: %v", err)
+	}
+}
+
 func TestSessions(t *testing.T) {
 	service, _, clock := open(t)
 	ctx := t.Context()
@@ -343,6 +416,25 @@ func TestSessions(t *testing.T) {
 	}
 	_, err = service.CallerOfSession(ctx, "", first)
 	wantCode(t, err, market.Unauthorized)
+	third, _, err := service.LogIn(ctx, "", "boss", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, service, "ada", accounts.Viewer)
+	of := func(secret string) string {
+		caller, err := service.CallerOfSession(ctx, "", secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return caller.Session
+	}
+	wantCode(t, service.EndSession(ctx, accounts.Caller{Username: "ada", Role: accounts.Viewer}, "boss", of(third)), market.Forbidden)
+	wantCode(t, service.EndSession(ctx, by, "ada", of(third)), market.NotFound) // hers it is not
+	if err := service.EndSession(ctx, by, "boss", of(third)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = service.CallerOfSession(ctx, "", third)
+	wantCode(t, err, market.Unauthorized)
 	wantCode(t, service.ChangePassword(ctx, by, "not the password", "another password"), market.Unauthorized)
 	if err := service.ChangePassword(ctx, by, password, "another password"); err != nil {
 		t.Fatal(err)
@@ -388,6 +480,19 @@ func TestTokens(t *testing.T) {
 	}
 	if caller, err = service.CallerOfToken(ctx, "", weak); err != nil || caller.Role != accounts.Viewer {
 		t.Errorf("caller %+v, %v", caller, err)
+	}
+	_, _, err = service.CreateToken(ctx, caller, "offspring", accounts.Viewer, 0)
+	wantCode(t, err, market.Forbidden)
+	_, _, err = service.CreateTokenFor(ctx, ada, "second", "not hers", accounts.Viewer, 0)
+	wantCode(t, err, market.Forbidden)
+	_, hers, err := service.CreateTokenFor(ctx, accounts.CommandLine, "ADA", "given", accounts.Viewer, 0)
+	if err != nil || hers.Username != "ada" {
+		t.Fatalf("token %+v, %v", hers, err)
+	}
+	_, _, err = service.CreateTokenFor(ctx, accounts.CommandLine, "ada", "too much", accounts.Admin, 0)
+	wantCode(t, err, market.Forbidden)
+	if err := service.RevokeToken(ctx, accounts.CommandLine, hers.ID); err != nil {
+		t.Errorf("an admin's revocation: %v", err)
 	}
 	clock.move(time.Hour)
 	_, err = service.CallerOfToken(ctx, "", weak)

@@ -30,13 +30,18 @@ type Session struct {
 
 // SessionStore keeps sessions by the hash of what opens them.
 type SessionStore interface {
-	CreateSession(ctx context.Context, hash []byte, s Session, entry Entry) error
+	// CreateSession stores a session of a user, whose password must be the one still
+	// that it was when the user was read: the error is NotFound else.
+	CreateSession(ctx context.Context, hash []byte, s Session, of User, entry Entry) error
 	// UseSession returns the user of the session that has not ended, was used after
 	// idleSince, and is opened by what has that hash; or a NotFound error. It notes
 	// that the session was used.
 	UseSession(ctx context.Context, hash []byte, now, idleSince time.Time) (User, error)
 	// DeleteSession removes a session; it is no error where there is none.
 	DeleteSession(ctx context.Context, hash []byte, entry Entry) error
+	// DeleteSessionOf removes the session of a user that has that ID, or returns a
+	// NotFound error.
+	DeleteSessionOf(ctx context.Context, username, id string, entry Entry) error
 	// Sessions returns the sessions of a user that have not ended, the newest first.
 	Sessions(ctx context.Context, username string, now, idleSince time.Time) ([]Session, error)
 	// DeleteSessions removes the sessions that are over and returns how many.
@@ -46,10 +51,11 @@ type SessionStore interface {
 // LogIn begins a session and returns what opens it, which is not stored. Its errors
 // are those of Authenticate.
 func (s *Service) LogIn(ctx context.Context, address, username, password string) (secret string, caller Caller, err error) {
-	caller, err = s.Authenticate(ctx, address, username, password)
+	c, err := s.authenticate(ctx, username, address, password)
 	if err != nil {
 		return "", Caller{}, err
 	}
+	caller = Caller{Username: c.Username, Role: c.Role, Address: address}
 	secret = newSecret()
 	hash := hashSecret(secret)
 	now := s.now()
@@ -57,7 +63,11 @@ func (s *Service) LogIn(ctx context.Context, address, username, password string)
 		ID: sessionID(hash), Username: caller.Username, Address: address,
 		CreatedAt: now, UsedAt: now, ExpiresAt: now.Add(SessionLifetime),
 	}
-	if err := s.store.CreateSession(ctx, hash, session, EntryOf(caller, LogIn, caller.Username, Done, nil)); err != nil {
+	err = s.store.CreateSession(ctx, hash, session, c.User, EntryOf(caller, LogIn, caller.Username, Done, nil))
+	if market.ErrorCode(err) == market.NotFound { // a moment ago it was right
+		return "", Caller{}, errWrong
+	}
+	if err != nil {
 		return "", Caller{}, err
 	}
 	return secret, ofSession(caller, secret), nil
@@ -80,6 +90,26 @@ func (s *Service) CallerOfSession(ctx context.Context, address, secret string) (
 // LogOut ends the session that a secret opens.
 func (s *Service) LogOut(ctx context.Context, by Caller, secret string) error {
 	return s.store.DeleteSession(ctx, hashSecret(secret), EntryOf(by, LogOut, by.Username, Done, nil))
+}
+
+// EndSession ends a session by its ID: the caller's own, or with the role Admin
+// anybody's. The error is NotFound where the user has none of that ID, and Forbidden.
+func (s *Service) EndSession(ctx context.Context, by Caller, username, id string) error {
+	username, err := s.ownerFor(by, username)
+	if err != nil {
+		return err
+	}
+	return s.store.DeleteSessionOf(ctx, username, id, EntryOf(by, LogOut, username, Done, map[string]string{"session": id}))
+}
+
+// ownerFor returns the name of a user whose sessions and tokens the caller may end or
+// make, or a Forbidden error.
+func (s *Service) ownerFor(by Caller, username string) (string, error) {
+	username, err := ParseUsername(username)
+	if err == nil && username != by.Username && by.Role != Admin {
+		err = market.Errorf(market.Forbidden, "only an admin may do this for somebody else")
+	}
+	return username, err
 }
 
 // Sessions returns a user's sessions, the newest first.

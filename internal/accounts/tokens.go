@@ -44,16 +44,31 @@ type TokenStore interface {
 	UseToken(ctx context.Context, hash []byte, now time.Time) (Token, User, error)
 	// Tokens returns the tokens of a user, the newest first.
 	Tokens(ctx context.Context, username string) ([]Token, error)
-	// DeleteToken removes a token of a user, or returns a NotFound error.
-	DeleteToken(ctx context.Context, username string, id int64, entry Entry) error
+	// DeleteToken removes a token of a user, of anybody where the name is empty, or
+	// returns a NotFound error. The entry is made of what is removed.
+	DeleteToken(ctx context.Context, username string, id int64, entry func(Token) Entry) error
 	// DeleteTokens removes the tokens that have expired and returns how many.
 	DeleteTokens(ctx context.Context, now time.Time) (int64, error)
 }
 
 // CreateToken makes a token for the caller and returns it with what is to be sent,
 // which is not stored and cannot be shown again. An empty role is a viewer's, no
-// lifetime is TokenLifetime.
+// lifetime is TokenLifetime. Its errors are Invalid, Conflict where there is a token of
+// that name or there are too many, and Forbidden: a token does no more than its user,
+// and makes none, which would outlast it.
 func (s *Service) CreateToken(ctx context.Context, by Caller, name string, role Role, lifetime time.Duration) (secret string, t Token, err error) {
+	return s.CreateTokenFor(ctx, by, by.Username, name, role, lifetime)
+}
+
+// CreateTokenFor is CreateToken for another user, which an admin may do.
+func (s *Service) CreateTokenFor(ctx context.Context, by Caller, username, name string, role Role, lifetime time.Duration) (secret string, t Token, err error) {
+	if by.Method == ByToken {
+		return "", Token{}, market.Errorf(market.Forbidden, "a token cannot make tokens: log in with a password")
+	}
+	owner, err := s.ownerFor(by, username)
+	if err != nil {
+		return "", Token{}, err
+	}
 	name = strings.TrimSpace(name)
 	if name == "" || utf8.RuneCountInString(name) > mostTokenName || strings.ContainsFunc(name, isControl) {
 		return "", Token{}, market.Errorf(market.Invalid, "the name must have 1 to %d characters that can be printed", mostTokenName)
@@ -64,8 +79,12 @@ func (s *Service) CreateToken(ctx context.Context, by Caller, name string, role 
 	if role, err = ParseRole(string(role)); err != nil {
 		return "", Token{}, err
 	}
-	if !by.Role.May(role) {
-		return "", Token{}, market.Errorf(market.Forbidden, "a token cannot do more than its user: make one with the role %s", by.Role)
+	user, err := s.store.Credentials(ctx, owner)
+	if err != nil {
+		return "", Token{}, err
+	}
+	if !user.Role.May(role) {
+		return "", Token{}, market.Errorf(market.Forbidden, "a token cannot do more than its user: make one with the role %s", user.Role)
 	}
 	if lifetime == 0 {
 		lifetime = TokenLifetime
@@ -75,8 +94,8 @@ func (s *Service) CreateToken(ctx context.Context, by Caller, name string, role 
 	}
 	secret = TokenPrefix + newSecret()
 	now := s.now()
-	t = Token{Username: by.Username, Name: name, Role: role, CreatedAt: now, ExpiresAt: now.Add(lifetime)}
-	t, err = s.store.CreateToken(ctx, hashSecret(secret), t, mostTokens, EntryOf(by, CreateToken, name, Done, map[string]string{"role": string(role)}))
+	t = Token{Username: owner, Name: name, Role: role, CreatedAt: now, ExpiresAt: now.Add(lifetime)}
+	t, err = s.store.CreateToken(ctx, hashSecret(secret), t, mostTokens, tokenEntry(by, CreateToken, t))
 	if err != nil {
 		return "", Token{}, err
 	}
@@ -95,9 +114,9 @@ func (s *Service) CallerOfToken(ctx context.Context, address, secret string) (Ca
 	if err != nil {
 		return Caller{}, err
 	}
-	role := user.Role
-	if !token.Role.May(role) {
-		role = token.Role
+	role := Viewer
+	if user.Role == Admin && token.Role == Admin {
+		role = Admin
 	}
 	return Caller{Username: user.Username, Role: role, Method: ByToken, Address: address}, nil
 }
@@ -109,9 +128,18 @@ func (s *Service) Tokens(ctx context.Context, username string) ([]Token, error) 
 	return s.store.Tokens(ctx, username)
 }
 
-// RevokeToken ends a token of the caller, or returns a NotFound error.
+// RevokeToken ends a token: the caller's own, or with the role Admin anybody's. The
+// error is NotFound where there is none that the caller may end.
 func (s *Service) RevokeToken(ctx context.Context, by Caller, id int64) error {
-	return s.store.DeleteToken(ctx, by.Username, id, EntryOf(by, RevokeToken, by.Username, Done, nil))
+	owner := by.Username
+	if by.Role == Admin {
+		owner = ""
+	}
+	return s.store.DeleteToken(ctx, owner, id, func(t Token) Entry { return tokenEntry(by, RevokeToken, t) })
+}
+
+func tokenEntry(by Caller, action Action, t Token) Entry {
+	return EntryOf(by, action, t.Username, Done, map[string]string{"token": t.Name, "role": string(t.Role)})
 }
 
 // newSecret returns 256 bits that nobody can guess.

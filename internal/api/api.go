@@ -11,7 +11,9 @@ import (
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/history"
+	"github.com/cryptoboat/cryptoboat/internal/jobs"
 	"github.com/cryptoboat/cryptoboat/internal/market"
+	"github.com/cryptoboat/cryptoboat/internal/settings"
 )
 
 // History reads candles, and says which there are.
@@ -58,13 +60,14 @@ type Dependencies struct {
 	Forecaster Forecaster
 	Records    forecast.RecordStore
 	Models     Models
-	Trainer    Trainer
 	Database   Pinger
+	Accounts   Accounts
+	Settings   Settings
+	Current    func() settings.Settings // the settings that hold; nil leaves all open that can be
+	Jobs       Jobs
+	Runs       jobs.Records
 	Live       Live             // nil where the market is not followed
 	Now        func() time.Time // the clock that ages are told by
-	// AdminPassword opens the operations that change something. Without one, they
-	// are refused to everybody.
-	AdminPassword string
 	// Stopping is closed when the service stops, which ends the streams: a server
 	// waits for them otherwise. A nil one never is.
 	Stopping <-chan struct{}
@@ -90,16 +93,13 @@ func Document() ([]byte, error) {
 	return document, nil
 }
 
-// open marks an operation that asks for no credentials. Each operation states
-// it, so that one which forgets to is noticed; that one is closed.
-var open = []map[string][]string{}
-
 const description = `Candles, live prices, coverage and forecasts of crypto pairs, and characteristics of their coins.
 
 - **Times** are UTC. Answers use RFC 3339 with ` + "`Z`" + `; parameters take RFC 3339 or epoch milliseconds. Ranges are half-open: start is included, end is not.
 - **Numbers** are shortest decimals. What a source did not publish is null, never 0.
 - **Failures** are problem documents (RFC 9457). Bad parameters get status 422, with the parameter's name and what it takes; a parameter that an operation does not know is refused rather than ignored. Every answer has an ` + "`X-Request-Id`" + `.
-- **Reading** is open to everybody. Training a model and putting one to use ask for the admin's password.
+- **Reading** of the market and of forecasts is open to everybody unless the setting open_access says otherwise. Whatever else there is asks for a user, by HTTP Basic, a token or a session; what changes something, for an admin.
+- **Limits**: an answer 429 says in Retry-After when to try again.
 
 A forecast is information, not financial advice.`
 
@@ -109,27 +109,37 @@ func registerOperations(mux *http.ServeMux, dependencies Dependencies) *huma.Ope
 	config.Tags = []*huma.Tag{
 		{Name: "market", Description: "What is stored of the market."},
 		{Name: "forecast", Description: "Where the open candle may close, how earlier forecasts came out, and the models behind them."},
+		{Name: "jobs", Description: "Scheduled work: what ran, and what became of it."},
+		{Name: "settings", Description: "What can be changed while the service runs."},
+		{Name: "people", Description: "Users, tokens, and who did what."},
 		{Name: "service", Description: "The service itself."},
+		{Name: "older", Description: "Calls of the older service, under their names."},
 	}
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil
-	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{adminName: adminScheme}
+	config.Components.SecuritySchemes = securitySchemes
 
 	api := humago.New(mux, config)
-	api.UseMiddleware(newGuard(api, dependencies.AdminPassword, dependencies.Now).check, strictQuery(api))
+	api.UseMiddleware(guardOperations(api, dependencies.Current), strictQuery(api))
 	registerHealth(api, dependencies.Database)
 	registerSymbols(api, dependencies.History)
 	registerCandles(api, dependencies.History)
 	registerCoverage(api, dependencies.History, dependencies.Now)
 	registerCoins(api, dependencies.Coins, dependencies.Now)
-	registerPrice(api, dependencies.History, dependencies.Live, dependencies.Now)
+	registerPrice(api, priceReader{
+		history: dependencies.History, live: dependencies.Live, now: dependencies.Now, known: &knownOrigin{history: dependencies.History},
+	})
 	registerStream(api, streams{
 		live: dependencies.Live, history: dependencies.History, now: dependencies.Now,
 		stopping: dependencies.Stopping, places: make(chan struct{}, mostStreams),
 	})
 	registerForecast(api, dependencies.History, dependencies.Forecaster, dependencies.Now)
 	registerScores(api, dependencies.History, dependencies.Records, dependencies.Now)
-	registerModels(api, dependencies.History, dependencies.Models, dependencies.Trainer, dependencies.Now)
+	registerModels(api, dependencies.History, dependencies.Models, dependencies.Jobs, dependencies.Accounts)
+	registerJobs(api, dependencies.Jobs, dependencies.Runs, dependencies.Accounts)
+	registerSettings(api, dependencies.Settings)
+	registerPeople(api, dependencies.Accounts)
+	registerOlder(api, dependencies)
 	return api.OpenAPI()
 }
 
@@ -147,13 +157,11 @@ func register[I, O any](api huma.API, operation huma.Operation, handler func(con
 func registerFor[I, O any](
 	api huma.API, timeout time.Duration, operation huma.Operation, handler func(context.Context, *I) (*O, error),
 ) {
-	operation.Errors = append(operation.Errors, http.StatusUnprocessableEntity,
-		http.StatusInternalServerError, http.StatusServiceUnavailable)
-	if !isOpen(&operation) {
-		operation.Errors = append(operation.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
-	}
-	if operation.Method == http.MethodPost {
-		operation.Errors = append(operation.Errors, http.StatusBadRequest, http.StatusRequestTimeout,
+	// Any operation is refused to who says wrongly who it is, or too often.
+	operation.Errors = append(operation.Errors, http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusUnauthorized, http.StatusForbidden,
+		http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable)
+	if operation.Method == http.MethodPost || operation.Method == http.MethodPut {
+		operation.Errors = append(operation.Errors, http.StatusRequestTimeout,
 			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
 	huma.Register(api, operation, func(ctx context.Context, input *I) (*O, error) {

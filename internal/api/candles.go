@@ -62,7 +62,6 @@ type Candle struct {
 }
 
 func registerCandles(api huma.API, h History) {
-	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[candlePage](), true, "")
 	register(api, huma.Operation{
 		OperationID: "list-candles", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/candles", Tags: []string{"market"}, Security: open,
 		Summary: "List candles",
@@ -70,17 +69,21 @@ func registerCandles(api huma.API, h History) {
 			"With start, pages go forward: each holds limit candles until the last one, whatever is missing in between. " +
 			"Without start, the answer covers the newest limit open times before end, so it is shorter where candles are missing. Where all of them are missing, it goes on backwards until it finds at least one candle. " +
 			"Go further back by giving its first open time as end; an empty answer means that nothing older is stored.",
-		Responses: map[string]*huma.Response{"200": {
-			Description: "The candles.",
-			Content: map[string]*huma.MediaType{
-				jsonType: {Schema: schema},
-				csvType:  {Schema: &huma.Schema{Type: huma.TypeString}, Example: csvHeader + "\r\n"},
-			},
-		}},
-		Errors: []int{http.StatusNotFound},
+		Responses: candleResponses(api),
+		Errors:    []int{http.StatusNotFound},
 	}, func(ctx context.Context, input *candlesInput) (*candlesOutput, error) {
 		return listCandles(ctx, h, input)
 	})
+}
+
+func candleResponses(api huma.API) map[string]*huma.Response {
+	return map[string]*huma.Response{"200": {
+		Description: "The candles.",
+		Content: map[string]*huma.MediaType{
+			jsonType: {Schema: api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[candlePage](), true, "")},
+			csvType:  {Schema: &huma.Schema{Type: huma.TypeString}, Example: csvHeader + "\r\n"},
+		},
+	}}
 }
 
 const (

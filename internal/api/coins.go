@@ -81,15 +81,7 @@ func registerCoins(api huma.API, c Coins, now func() time.Time) {
 		Summary:     "List coins",
 		Description: "What is known of each coin as of the newest instant: market cap, supplies, extremes. It is served even when it is stale, and says so.",
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body coinList }, error) {
-		coins, err := c.Coins(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("listing coins: %w", err)
-		}
-		list := coinList{Coins: []coin{}}
-		for _, known := range coins {
-			list.Coins = append(list.Coins, coinOf(known, now()))
-		}
-		return &struct{ Body coinList }{list}, nil
+		return listCoins(ctx, c, now)
 	})
 	register(api, huma.Operation{
 		OperationID: "get-coin", Method: http.MethodGet, Path: "/v1/coins/{id}", Tags: []string{"market"}, Security: open,
@@ -115,6 +107,18 @@ func registerCoins(api huma.API, c Coins, now func() time.Time) {
 		}
 		return &struct{ Body coinHistory }{answer}, nil
 	})
+}
+
+func listCoins(ctx context.Context, c Coins, now func() time.Time) (*struct{ Body coinList }, error) {
+	coins, err := c.Coins(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing coins: %w", err)
+	}
+	list := coinList{Coins: []coin{}}
+	for _, known := range coins {
+		list.Coins = append(list.Coins, coinOf(known, now()))
+	}
+	return &struct{ Body coinList }{list}, nil
 }
 
 // coinByID returns the newest state of a coin, or a NotFound error that says

@@ -92,7 +92,7 @@ type forecastMetrics struct {
 type MetricScores struct {
 	Rows           int               `json:"rows" doc:"Forecasts measured. Without any, all that follows is 0."`
 	PointSkill     float64           `json:"point_skill" doc:"1 − MSE/MSE₀ of log returns against the forecast that the price stays; above 0 is better, 0 where no price moved."`
-	PointSkillLow  float64           `json:"point_skill_low" doc:"The skill lies from here to point_skill_high with a confidence of 95 %, by a bootstrap over days. Where 0 lies between, nothing is known of it."`
+	PointSkillLow  float64           `json:"point_skill_low" doc:"The skill lies from here to point_skill_high with a confidence of 95 %, by a bootstrap over days. Where 0 lies between, nothing is known of it; of fewer than 20 days nothing ever is, and the two are -1, or the skill where that is less, and 1."`
 	PointSkillHigh float64           `json:"point_skill_high"`
 	HitRate        float64           `json:"hit_rate" doc:"Share of closes on the more probable side of the open, no move counting as below."`
 	Brier          float64           `json:"brier" doc:"Brier score of probability_above_open; 0.25 is a coin."`
@@ -139,30 +139,35 @@ func registerForecast(api huma.API, h History, f Forecaster, clock func() time.T
 		Summary:     "Get forecast",
 		Description: "Where the open candle of a symbol may close: a point, bands, the probability of a close above the newest price and above the open, and what they would have one do, beside what simple baselines say, and how well the model did on candles that it had not seen. Information, not financial advice.",
 		Errors:      []int{http.StatusNotFound},
-	}, func(ctx context.Context, input *forecastInput) (*struct{ Body forecastAnswer }, error) {
-		series, err := seriesOf(input.Symbol, input.Interval)
-		if err != nil {
-			return nil, err
-		}
-		now, at := clock(), time.Time(input.At)
-		if at.After(now) {
-			return nil, invalid(ctx, "query.at", "expected an instant that is not in the future")
-		}
-		if _, err := openTimesOf(ctx, h, series); err != nil {
-			return nil, err
-		}
-		forecasted, err := f.Forecast(ctx, series, at)
-		if err != nil {
-			return nil, fmt.Errorf("forecasting %s: %w", series, err)
-		}
-		answer := forecastOf(forecasted, now)
-		answer.Stale = answer.Stale && at.IsZero()
-		// Huma would find out after status 200 that a number is not finite.
-		if _, err := json.Marshal(answer); err != nil {
-			return nil, fmt.Errorf("encoding the forecast of %s: %w", series, err)
-		}
-		return &struct{ Body forecastAnswer }{answer}, nil
+	}, func(ctx context.Context, input *forecastInput) (*body[forecastAnswer], error) {
+		f, err := answerForecast(ctx, h, f, clock, input)
+		return answerWith(f, err)
 	})
+}
+
+func answerForecast(ctx context.Context, h History, f Forecaster, clock func() time.Time, input *forecastInput) (forecastAnswer, error) {
+	series, err := seriesOf(input.Symbol, input.Interval)
+	if err != nil {
+		return forecastAnswer{}, err
+	}
+	now, at := clock(), time.Time(input.At)
+	if at.After(now) {
+		return forecastAnswer{}, invalid(ctx, "query.at", "expected an instant that is not in the future")
+	}
+	if _, err := openTimesOf(ctx, h, series); err != nil {
+		return forecastAnswer{}, err
+	}
+	forecasted, err := f.Forecast(ctx, series, at)
+	if err != nil {
+		return forecastAnswer{}, fmt.Errorf("forecasting %s: %w", series, err)
+	}
+	told := forecastOf(forecasted, now)
+	told.Stale = told.Stale && at.IsZero()
+	// Huma would find out after status 200 that a number is not finite.
+	if _, err := json.Marshal(told); err != nil {
+		return forecastAnswer{}, fmt.Errorf("encoding the forecast of %s: %w", series, err)
+	}
+	return told, nil
 }
 
 func forecastOf(f forecast.Forecast, now time.Time) forecastAnswer {

@@ -6,23 +6,38 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"regexp"
 	"runtime/debug"
+	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/cryptoboat/cryptoboat/internal/settings"
 )
 
-// maxBodyBytes bounds every request's body.
-const maxBodyBytes = 1 << 20
+const (
+	// maxBodyBytes bounds the body of an operation's request, by Huma.
+	maxBodyBytes = 1 << 20
+	// maxFormBytes bounds every request's body: a page's form brings a file as long as
+	// that, and some more.
+	maxFormBytes = maxBodyBytes + 64<<10
+)
 
 // Wrap puts in front of handler, for the API and for pages alike: a bound on
 // bodies, request ids, default headers, the access log, recovery from panics,
-// and problem documents for paths and methods that its mux does not know.
-func Wrap(handler http.Handler, logger *slog.Logger) http.Handler {
+// who the caller is, and problem documents for paths and methods that its mux does not
+// know. Without an authenticator all callers are nobody; without settings all is open
+// that can be.
+func Wrap(handler http.Handler, who Authenticator, current func() settings.Settings, logger *slog.Logger) http.Handler {
 	handler = problemsOfMux(handler)
+	handler = refuseUnreadable(handler)
+	handler = guardPages(handler, current)
+	handler = identifyCaller(handler, who)
 	handler = logAndRecover(handler)
 	handler = defaultHeaders(handler)
 	handler = identify(handler, logger)
-	return http.MaxBytesHandler(handler, maxBodyBytes)
+	return http.MaxBytesHandler(handler, maxFormBytes)
 }
 
 // request is what a request's context carries.
@@ -113,6 +128,21 @@ func logAndRecover(next http.Handler) http.Handler {
 		next.ServeHTTP(recorder, r)
 	})
 }
+
+// refuseUnreadable refuses addresses that hold what is no text: no name is spelt so, and
+// the database takes none.
+func refuseUnreadable(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query, err := url.QueryUnescape(r.URL.RawQuery)
+		if err != nil || !readable(query) || !readable(r.URL.Path) {
+			writeProblem(w, r, newProblem(r.Context(), http.StatusBadRequest, "the address holds what is no text: write it in UTF-8, without zero bytes"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func readable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
 // recorder remembers the status and counts the bytes of an answer.
 type recorder struct {

@@ -22,7 +22,7 @@ func TestUnknownPathsAndMethodsAreProblems(t *testing.T) {
 	mux.HandleFunc("GET /{symbol}/{interval}", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "the page's own words", http.StatusNotFound)
 	})
-	handler := Wrap(mux, slog.New(slog.DiscardHandler))
+	handler := Wrap(mux, nil, nil, slog.New(slog.DiscardHandler))
 	for _, test := range []struct {
 		method, path, accept string
 		status               int
@@ -68,7 +68,7 @@ func TestAnswersAreNotKeptUnlessTheySaySo(t *testing.T) {
 	const own = "public, max-age=31536000, immutable"
 	handler := Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", own)
-	}), slog.New(slog.DiscardHandler))
+	}), nil, nil, slog.New(slog.DiscardHandler))
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
 	if got := recorder.Header().Values("Cache-Control"); !slices.Equal(got, []string{own}) {
@@ -90,7 +90,7 @@ func TestNotFoundPage(t *testing.T) {
 }
 
 func TestRequestIDs(t *testing.T) {
-	handler := Wrap(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	handler := Wrap(http.NotFoundHandler(), nil, nil, slog.New(slog.DiscardHandler))
 	for given, taken := range map[string]bool{
 		"":                                     false,
 		"short":                                false,
@@ -170,7 +170,7 @@ func TestPanicAfterTheAnswerHasBegun(t *testing.T) {
 	server := httptest.NewServer(Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strings.Repeat("half an answer ", 1000))
 		panic("out of paper")
-	}), slog.New(slog.NewTextHandler(log, nil))))
+	}), nil, nil, slog.New(slog.NewTextHandler(log, nil))))
 	defer server.Close()
 	response, err := server.Client().Get(server.URL)
 	if err == nil {
@@ -188,7 +188,7 @@ func TestPanicAfterTheAnswerHasBegun(t *testing.T) {
 
 func TestAbortIsNotLoggedAsAPanic(t *testing.T) {
 	log := new(bytes.Buffer)
-	handler := Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), slog.New(slog.NewTextHandler(log, nil)))
+	handler := Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), nil, nil, slog.New(slog.NewTextHandler(log, nil)))
 	defer func() {
 		if recover() != http.ErrAbortHandler || strings.Contains(log.String(), "panicked") {
 			t.Errorf("the abort is swallowed or logged as a panic: %s", log)
@@ -202,7 +202,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	var err error
 	handler := Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		read, err = io.Copy(io.Discard, r.Body)
-	}), slog.New(slog.DiscardHandler))
+	}), nil, nil, slog.New(slog.DiscardHandler))
 	body := bytes.NewReader(make([]byte, 2*maxBodyBytes))
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", body))
 	if err == nil || read != maxBodyBytes {
@@ -216,7 +216,7 @@ func TestWrappedWriterCanFlush(t *testing.T) {
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			t.Error(err)
 		}
-	}), slog.New(slog.DiscardHandler))
+	}), nil, nil, slog.New(slog.DiscardHandler))
 	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
 	if !recorder.Flushed {
 		t.Error("Flush does not reach the connection")

@@ -3,17 +3,16 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"sync"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/cryptoboat/cryptoboat/internal/accounts"
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
-	"github.com/cryptoboat/cryptoboat/internal/history"
+	"github.com/cryptoboat/cryptoboat/internal/jobs"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -23,18 +22,10 @@ type Models interface {
 	Models(ctx context.Context, series market.Series) ([]forecast.Model, error)
 	// Model returns the model with an ID, or a NotFound error.
 	Model(ctx context.Context, id int64) (forecast.Model, error)
-	// Promote puts a model to use and records why. It returns a NotFound error where
-	// there is no such model, and a Conflict one where it cannot be used any more.
+	// Promote puts a model to use and records why. It returns an Invalid error for a
+	// reason that says nothing or cannot be kept, a NotFound one where there is no such
+	// model, and a Conflict one where it cannot be used any more.
 	Promote(ctx context.Context, id int64, reason string) (forecast.Model, error)
-}
-
-// Trainer trains a model on the stored candles of a series that open in the range,
-// and stores it with the verdict on it. known is true where one has learnt from the
-// very same rows, which is returned then.
-type Trainer interface {
-	Train(
-		ctx context.Context, series market.Series, r market.TimeRange, progress func(done, total int),
-	) (trained forecast.Model, known bool, err error)
 }
 
 type modelsInput struct {
@@ -55,31 +46,12 @@ type promotion struct {
 	Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Why, for the record." example:"The newer one was trained on a day of broken candles."`
 }
 
-type trainInput struct {
-	connection *http.ResponseController
-	Body       training
-}
-
-// Resolve notes the connection, whose deadlines are too short for a training, for
-// Huma.
-func (i *trainInput) Resolve(ctx huma.Context) []error {
-	_, w := humago.Unwrap(ctx)
-	i.connection = http.NewResponseController(w)
-	return nil
-}
-
 type training struct {
-	Symbol   symbolName   `json:"symbol"`
-	Interval intervalName `json:"interval,omitempty" default:"15m"`
+	Symbol symbolName `json:"symbol"`
 }
 
 type modelList struct {
 	Models []modelRecord `json:"models" doc:"The one trained last first."`
-}
-
-type trained struct {
-	Model modelRecord `json:"model"`
-	Known bool        `json:"known" doc:"Whether the model has learnt from the very same rows before, so that nothing was trained."`
 }
 
 // modelRecord is all that is on record of a model.
@@ -106,11 +78,7 @@ type importance struct {
 	PinballLoss float64 `json:"pinball_loss" doc:"By how much the pinball loss rises, in basis points of the price, when the feature's values are shuffled; near or below 0 it is worth nothing."`
 }
 
-// trainTimeout bounds a training: of eight years of 15m candles, one takes about a
-// minute.
-const trainTimeout = 30 * time.Minute
-
-func registerModels(api huma.API, h History, models Models, trainer Trainer, now func() time.Time) {
+func registerModels(api huma.API, h History, models Models, control Jobs, people Accounts) {
 	register(api, huma.Operation{
 		OperationID: "list-models", Method: http.MethodGet, Path: "/v1/models", Tags: []string{"forecast"}, Security: open,
 		Summary:     "List models",
@@ -144,7 +112,7 @@ func registerModels(api huma.API, h History, models Models, trainer Trainer, now
 		return &struct{ Body modelRecord }{modelRecordOf(m)}, nil
 	})
 	register(api, huma.Operation{
-		OperationID: "promote-model", Method: http.MethodPost, Path: "/v1/models/{id}/promote", Tags: []string{"forecast"}, Security: closed,
+		OperationID: "promote-model", Method: http.MethodPost, Path: "/v1/models/{id}/promote", Tags: []string{"forecast"}, Security: forAdmins,
 		Summary:     "Put a model to use",
 		Description: "Has a model make the forecasts from the next candle on, whatever the verdict on it: to go back to an earlier one, or to use one that was not good enough.",
 		Errors:      []int{http.StatusNotFound, http.StatusConflict},
@@ -153,79 +121,26 @@ func registerModels(api huma.API, h History, models Models, trainer Trainer, now
 		if err != nil {
 			return nil, fmt.Errorf("putting model %d to use: %w", input.ID, err)
 		}
+		details := map[string]string{"series": m.Series.String(), "reason": input.Body.Reason}
+		if err := people.Note(ctx, accounts.CallerOf(ctx), accounts.PromoteModel, strconv.FormatInt(m.ID, 10), details); err != nil {
+			return nil, err
+		}
 		return &struct{ Body modelRecord }{modelRecordOf(m)}, nil
 	})
-	t := trainings{history: h, trainer: trainer, now: now, running: map[market.Series]bool{}}
-	registerFor(api, trainTimeout, huma.Operation{
-		OperationID: "train-model", Method: http.MethodPost, Path: "/v1/models/train", Tags: []string{"forecast"}, Security: closed,
+	register(api, huma.Operation{
+		OperationID: "train-model", Method: http.MethodPost, Path: "/v1/models/train", Tags: []string{"forecast"}, Security: forAdmins,
 		Summary: "Train a model",
-		Description: "Trains a model on all stored candles of a series and answers when that is done, which takes a minute or some: a client that gives up ends the training. " +
-			"The model makes the forecasts if it is good enough; either way it is kept, with the verdict on it. One training of a series runs at a time.",
-		Errors: []int{http.StatusNotFound, http.StatusConflict},
-	}, t.train)
+		Description: "Queues a run of the job train, as POST /v1/jobs/train/runs does: a model learns from the candles that the settings name. " +
+			"It makes the forecasts if it is good enough; either way it is kept, with the verdict on it. One training of a symbol runs at a time.",
+		DefaultStatus: http.StatusAccepted, Errors: []int{http.StatusConflict},
+	}, func(ctx context.Context, input *struct{ Body training }) (*body[jobRun], error) {
+		symbol, err := market.ParseSymbol(string(input.Body.Symbol))
+		if err != nil {
+			return nil, err
+		}
+		return runJob(ctx, control, people, jobs.Train, jobs.Task{Symbol: symbol})
+	})
 }
-
-// trainings trains one model of a series at a time.
-type trainings struct {
-	history History
-	trainer Trainer
-	now     func() time.Time
-
-	mutex   sync.Mutex
-	running map[market.Series]bool
-}
-
-func (t *trainings) train(ctx context.Context, input *trainInput) (*struct{ Body trained }, error) {
-	series, err := knownSeries(ctx, t.history, input.Body.Symbol, input.Body.Interval)
-	if err != nil {
-		return nil, err
-	}
-	if !t.begin(series) {
-		return nil, market.Errorf(market.Conflict, "a training of %s is running: wait for its end", series)
-	}
-	defer t.end(series)
-	if err := allow(input.connection, trainTimeout); err != nil {
-		return nil, fmt.Errorf("training %s: %w", series, err)
-	}
-	window := market.TimeRange{Start: history.FirstListing, End: t.now().UTC()}
-	m, known, err := t.trainer.Train(ctx, series, window, nil)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("%w (%w)", market.Errorf(market.Unavailable, "the training of %s did not end within %s", series, trainTimeout), err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("training %s: %w", series, err)
-	}
-	return &struct{ Body trained }{trained{Model: modelRecordOf(m), Known: known}}, nil
-}
-
-func (t *trainings) begin(series market.Series) bool {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	if t.running[series] {
-		return false
-	}
-	t.running[series] = true
-	return true
-}
-
-func (t *trainings) end(series market.Series) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	delete(t.running, series)
-}
-
-// allow gives a connection the time for an answer that takes long, and for writing
-// it. The deadline for reading counts too: past it, the client would be taken for
-// gone.
-func allow(connection *http.ResponseController, timeout time.Duration) error {
-	deadline := time.Now().Add(timeout + time.Minute)
-	err := errors.Join(connection.SetReadDeadline(deadline), connection.SetWriteDeadline(deadline))
-	if errors.Is(err, http.ErrNotSupported) {
-		return nil // then there is none to extend
-	}
-	return err
-}
-
 func modelRecordOf(m forecast.Model) modelRecord {
 	record := modelRecord{
 		Symbol: m.Symbol, Interval: intervalName(m.Interval), ForecastModel: modelOf(m),

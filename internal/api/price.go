@@ -42,34 +42,45 @@ type latestPrice struct {
 	OpenCandle *OpenCandle   `json:"open_candle,omitempty" doc:"Left out where state is stored."`
 }
 
-func registerPrice(api huma.API, h History, l Live, now func() time.Time) {
-	known := &knownOrigin{history: h}
+// priceReader answers with the newest price there is.
+type priceReader struct {
+	history History
+	live    Live
+	now     func() time.Time
+	known   *knownOrigin
+}
+
+func registerPrice(api huma.API, prices priceReader) {
 	register(api, huma.Operation{
 		OperationID: "get-price", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/price", Tags: []string{"market"}, Security: open,
 		Summary:     "Get price",
 		Description: "The newest price of a symbol with its age, and the candle that is open.",
 		Errors:      []int{http.StatusNotFound},
 	}, func(ctx context.Context, input *priceInput) (*struct{ Body latestPrice }, error) {
-		symbol, err := market.ParseSymbol(string(input.Symbol))
-		if err != nil {
-			return nil, err
-		}
-		from, err := known.get(ctx)
-		if err != nil {
-			return nil, err
-		}
-		answer := latestPrice{Symbol: symbol, Origin: from}
-		var newest *live.Update
-		if l != nil {
-			newest = l.Newest(symbol)
-		}
-		if newest == nil {
-			err = answer.fillStored(ctx, h, now())
-		} else {
-			answer.fillLive(newest.Price, now())
-		}
-		return &struct{ Body latestPrice }{answer}, err
+		return prices.read(ctx, input.Symbol)
 	})
+}
+
+func (p priceReader) read(ctx context.Context, name symbolName) (*struct{ Body latestPrice }, error) {
+	symbol, err := market.ParseSymbol(string(name))
+	if err != nil {
+		return nil, err
+	}
+	from, err := p.known.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer := latestPrice{Symbol: symbol, Origin: from}
+	var newest *live.Update
+	if p.live != nil {
+		newest = p.live.Newest(symbol)
+	}
+	if newest == nil {
+		err = answer.fillStored(ctx, p.history, p.now())
+	} else {
+		answer.fillLive(newest.Price, p.now())
+	}
+	return &struct{ Body latestPrice }{answer}, err
 }
 
 // knownOrigin keeps the origin once it is known, for it never changes then: what

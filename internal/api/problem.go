@@ -15,12 +15,14 @@ import (
 
 // statuses is the one place where a domain error becomes an HTTP status of the API.
 var statuses = map[market.Code]int{
-	market.Invalid:     http.StatusUnprocessableEntity,
-	market.NotFound:    http.StatusNotFound,
-	market.Conflict:    http.StatusConflict,
-	market.Forbidden:   http.StatusForbidden,
-	market.Unavailable: http.StatusServiceUnavailable,
-	market.Internal:    http.StatusInternalServerError,
+	market.Invalid:      http.StatusUnprocessableEntity,
+	market.NotFound:     http.StatusNotFound,
+	market.Conflict:     http.StatusConflict,
+	market.Unauthorized: http.StatusUnauthorized,
+	market.Forbidden:    http.StatusForbidden,
+	market.Throttled:    http.StatusTooManyRequests,
+	market.Unavailable:  http.StatusServiceUnavailable,
+	market.Internal:     http.StatusInternalServerError,
 }
 
 // problem is the body of every failure (RFC 9457). It holds no value that the
@@ -104,6 +106,10 @@ func init() {
 }
 
 func humaProblem(ctx context.Context, status int, detail string, errs []error) *problem {
+	// Huma takes the bound of http.MaxBytesHandler for a fault of ours.
+	if tooLong, ok := errors.AsType[*http.MaxBytesError](errors.Join(errs...)); ok {
+		return newProblem(ctx, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", tooLong.Limit))
+	}
 	if status >= http.StatusInternalServerError {
 		logger(ctx).ErrorContext(ctx, "request failed", "error", errors.Join(errs...), "detail", detail)
 		return internal(ctx)

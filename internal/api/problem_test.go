@@ -64,7 +64,7 @@ func TestStatusesCoverEveryCode(t *testing.T) {
 		seen = append(seen, status)
 	}
 	slices.Sort(seen)
-	if want := []int{403, 404, 409, 422, 500, 503}; !slices.Equal(seen, want) {
+	if want := []int{401, 403, 404, 409, 422, 429, 500, 503}; !slices.Equal(seen, want) {
 		t.Errorf("statuses are %v, want %v", seen, want)
 	}
 }

@@ -159,13 +159,9 @@ const (
 	// longestRecord bounds how much one answer goes through: a year of a forecast a
 	// minute takes about a second.
 	longestRecord = 366 * 24 * time.Hour
-	// recordSlots is how many records are read at once, which leaves connections to
-	// the database for the calls that take a moment.
-	recordSlots = 2
 )
 
 func registerScores(api huma.API, h History, records forecast.RecordStore, now func() time.Time) {
-	slots := make(chan struct{}, recordSlots)
 	register(api, huma.Operation{
 		OperationID: "get-scores", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/scores", Tags: []string{"forecast"}, Security: open,
 		Summary: "Get scores",
@@ -180,12 +176,6 @@ func registerScores(api huma.API, h History, records forecast.RecordStore, now f
 		r, err := recordRange(ctx, input, now())
 		if err != nil {
 			return nil, err
-		}
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting to read the record of %s: %w", series, ctx.Err())
 		}
 		read, err := records.Record(ctx, series, r)
 		if err != nil {

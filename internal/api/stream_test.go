@@ -376,7 +376,7 @@ func BenchmarkStreams(b *testing.B) {
 	if err := Register(mux, Dependencies{History: f, Live: hub, Now: time.Now}); err != nil {
 		b.Fatal(err)
 	}
-	server := httptest.NewUnstartedServer(Wrap(mux, slog.New(slog.DiscardHandler)))
+	server := httptest.NewUnstartedServer(Wrap(mux, nil, nil, slog.New(slog.DiscardHandler)))
 	server.Config.ConnContext = ConnContext
 	server.Start()
 	defer server.Close()

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -66,6 +68,8 @@ type Service struct {
 	timing   Timing
 	log      *slog.Logger
 	process  string
+	plan     atomic.Pointer[Plan]
+	look     chan struct{} // tells to see what is due
 	stopping chan struct{}
 }
 
@@ -92,7 +96,8 @@ func NewService(config Config) (*Service, error) {
 	}
 	s := &Service{
 		store: config.Store, now: config.Now, timing: timing, log: config.Log,
-		process: host[:min(len(host), 60)] + "-" + rand.Text()[:8], stopping: make(chan struct{}),
+		process: host[:min(len(host), 60)] + "-" + rand.Text()[:8],
+		look:    make(chan struct{}, 1), stopping: make(chan struct{}),
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{works: config.Works, stopping: s.stopping, log: config.Log})
@@ -102,7 +107,7 @@ func NewService(config Config) (*Service, error) {
 			usualQueue: {MaxWorkers: usualWorkers},
 			trainQueue: {MaxWorkers: 1},
 		},
-		PeriodicJobs:                s.periodic(config.Plan),
+		PeriodicJobs:                []*river.PeriodicJob{s.follow(config.Plan)},
 		RetryPolicy:                 backoff{timing.Retry},
 		CompletedJobRetentionPeriod: KeptFor, CancelledJobRetentionPeriod: KeptFor, DiscardedJobRetentionPeriod: KeptFor,
 		// The net behind the signs of life; longer than any job may take.
@@ -121,47 +126,37 @@ func NewService(config Config) (*Service, error) {
 func (s *Service) Change(plan Plan) {
 	periodic := s.client.PeriodicJobs()
 	periodic.Clear()
-	periodic.AddMany(s.periodic(plan))
+	periodic.Add(s.follow(plan))
 }
 
 // Run queues what is due and works runs until ctx ends. A database that cannot be
 // reached is waited for. Work that is being done when ctx ends has a few seconds to
 // end; what does not is put back into the queue.
 func (s *Service) Run(ctx context.Context) error {
-	// River's context ends with Stop: work has its grace.
-	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
 	for {
 		err := s.beat(ctx)
 		if err == nil {
-			err = s.client.Start(working)
+			err = s.client.Start(ctx) // work outlives it by softStop
 		}
 		if err == nil {
 			break
 		}
-		s.log.WarnContext(ctx, "jobs are not worked yet: the database is asked again", slog.Any("error", err))
+		if ctx.Err() == nil {
+			s.log.WarnContext(ctx, "jobs are not worked yet: the database is asked again", slog.Any("error", err))
+		}
 		select {
 		case <-time.After(asksAgain):
 		case <-ctx.Done():
 			return nil
 		}
 	}
-	tick := time.NewTicker(s.timing.Beat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if err := s.beat(ctx); err != nil && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "no sign of life could be given", slog.Any("error", err))
-			}
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
+	var queueing sync.WaitGroup
+	queueing.Go(func() { s.queueWhatIsDue(ctx) })
+	s.beatUntil(ctx)
 	close(s.stopping)
-	grace, cancelGrace := context.WithTimeout(working, softStop+hardStop)
-	defer cancelGrace()
+	queueing.Wait()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), softStop+hardStop)
+	defer cancel()
 	err := s.client.Stop(grace)
 	if err == nil {
 		err = s.store.Leave(grace, s.process)
@@ -173,7 +168,26 @@ func (s *Service) Run(ctx context.Context) error {
 	return err
 }
 
+// beatUntil gives signs of life until ctx ends.
+func (s *Service) beatUntil(ctx context.Context) {
+	tick := time.NewTicker(s.timing.Beat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.beat(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "no sign of life could be given", slog.Any("error", err))
+		}
+	}
+}
+
 func (s *Service) beat(ctx context.Context) error {
+	// A connection that hangs must not silence a process that lives.
+	ctx, cancel := context.WithTimeout(ctx, s.timing.Silent/3)
+	defer cancel()
 	given, err := s.store.Beat(ctx, s.process, s.timing.Silent)
 	if err == nil && given > 0 {
 		s.log.WarnContext(ctx, "runs were given back whose process had ended", slog.Int64("runs", given))
@@ -244,13 +258,28 @@ func (c *Control) Retry(ctx context.Context, id int64) (Run, error) {
 		return Run{}, market.Errorf(market.Conflict, "run %d is %s: only one that failed, was cancelled or waits for another attempt can be tried again", id, run.State)
 	}
 	if _, err := c.client.JobRetry(ctx, id); err != nil {
-		active, lookErr := c.store.Runs(ctx, Filter{Job: run.Job, Symbol: run.Task.Symbol, Limit: 1})
-		if lookErr == nil && len(active) == 1 && !active[0].State.Final() && active[0].ID != id {
-			return Run{}, market.Errorf(market.Conflict, "run %d of %s is active: wait for it, or cancel it", active[0].ID, run.Job)
+		if active, lookErr := c.active(ctx, run.Job, run.Task.Symbol); lookErr == nil && active != 0 && active != id {
+			return Run{}, market.Errorf(market.Conflict, "run %d of %s is active: wait for it, or cancel it", active, run.Job)
 		}
 		return Run{}, fmt.Errorf("retry run %d: %w", id, gone(err, id))
 	}
 	return c.store.Run(ctx, id)
+}
+
+// active returns the active run of a job and symbol, which need not be the newest, or 0.
+func (c *Control) active(ctx context.Context, job Name, symbol market.Symbol) (int64, error) {
+	for _, state := range []State{Running, Queued, Retrying} {
+		runs, err := c.store.Runs(ctx, Filter{Job: job, State: state, Limit: MostRuns})
+		if err != nil {
+			return 0, err
+		}
+		for _, run := range runs { // an empty symbol does not limit what is asked for
+			if run.Task.Symbol == symbol {
+				return run.ID, nil
+			}
+		}
+	}
+	return 0, nil
 }
 
 // Cancel calls a run off, whose work ends soon where it is being done. Its errors are

@@ -15,7 +15,6 @@ import (
 
 	"github.com/cryptoboat/cryptoboat/internal/jobs"
 	"github.com/cryptoboat/cryptoboat/internal/market"
-	"github.com/cryptoboat/cryptoboat/internal/timescale"
 	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
 
@@ -28,10 +27,16 @@ type call struct {
 	task jobs.Task
 }
 
+// database is what services need of one.
+type database interface {
+	jobs.Store
+	JobDriver() jobs.Driver
+}
+
 // bench is a database and what its services are asked to do.
 type bench struct {
 	t        *testing.T
-	database *timescale.Database
+	database database
 	calls    chan call
 	work     func(ctx context.Context, c call) (jobs.Report, error)
 	plan     jobs.Plan
@@ -116,6 +121,7 @@ func wantCode(t *testing.T, err error, want market.Code) {
 }
 
 func TestARunIsWorkedAndRecorded(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, func(_ context.Context, c call) (jobs.Report, error) {
 		return jobs.Report{"candles_new": 5, "candles_corrected": 2}, nil
 	})
@@ -151,6 +157,7 @@ func TestARunIsWorkedAndRecorded(t *testing.T) {
 }
 
 func TestFailuresAreTriedAgainAndPanicsRecorded(t *testing.T) {
+	t.Parallel()
 	var tries atomic.Int64
 	b := newBench(t, func(context.Context, call) (jobs.Report, error) {
 		switch tries.Add(1) {
@@ -164,12 +171,13 @@ func TestFailuresAreTriedAgainAndPanicsRecorded(t *testing.T) {
 	service, _ := b.start("a")
 	run := b.untilState(runNow(t, service, jobs.Score, "").ID, jobs.Succeeded)
 	if len(run.Attempts) != 3 || !run.Attempts[0].Panicked || !strings.Contains(run.Attempts[0].Error, "out of order") ||
-		run.Attempts[1].Error != "half of it" || run.Attempts[1].Panicked || run.Attempts[2].Error != "" || run.Rows != 3 {
+		run.Attempts[1].Error != "half of it" || run.Attempts[1].Panicked || run.Attempts[2].Error != "" || run.Rows != 4 {
 		t.Errorf("the record says %+v", run)
 	}
 }
 
 func TestWhatCannotPassIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, func(context.Context, call) (jobs.Report, error) {
 		return nil, market.Errorf(market.NotFound, "there is no such symbol")
 	})
@@ -188,6 +196,7 @@ func TestWhatCannotPassIsNotTriedAgain(t *testing.T) {
 }
 
 func TestOneRunOfAJobAndSymbolAtATime(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	b := newBench(t, func(ctx context.Context, _ call) (jobs.Report, error) {
 		select {
@@ -243,6 +252,7 @@ func TestOneRunOfAJobAndSymbolAtATime(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, func(ctx context.Context, _ call) (jobs.Report, error) {
 		<-ctx.Done()
 		return jobs.Report{"candles_new": 1}, ctx.Err()
@@ -265,6 +275,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestTwoServicesShareTheWork(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, nil)
 	met := make(chan struct{})
 	var there sync.Map
@@ -298,6 +309,7 @@ func TestTwoServicesShareTheWork(t *testing.T) {
 }
 
 func TestWhatAnEndingProcessWorksOnGoesToAnother(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, func(ctx context.Context, c call) (jobs.Report, error) {
 		if c.by == "a" {
 			<-ctx.Done()
@@ -317,6 +329,7 @@ func TestWhatAnEndingProcessWorksOnGoesToAnother(t *testing.T) {
 }
 
 func TestCatchUpAfterDowntime(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, func(context.Context, call) (jobs.Report, error) { return nil, nil })
 	// Some moment of the last hours: nobody was there.
 	past := time.Now().Add(-90 * time.Minute).UTC()
@@ -354,6 +367,7 @@ func TestCatchUpAfterDowntime(t *testing.T) {
 }
 
 func TestRunsOfProcessesThatEndedAreGivenBack(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	b := newBench(t, func(ctx context.Context, c call) (jobs.Report, error) {
 		if c.by == "dead" {
@@ -363,15 +377,15 @@ func TestRunsOfProcessesThatEndedAreGivenBack(t *testing.T) {
 	})
 	b.timing.Beat = time.Hour // no sign of life
 	dead, stop := b.start("dead")
-	run := runNow(t, dead, jobs.Ingest, "BTCUSDT")
+	run := runNow(t, dead, jobs.Train, "BTCUSDT") // of which it takes no second one
 	<-b.calls
 	b.timing.Beat = quick.Beat
 	b.start("alive")
 	run = b.untilState(run.ID, jobs.Succeeded)
-	// The dead one still takes what it is given: as one whose connection was cut would.
 	last := len(run.Attempts) - 1
 	if last < 1 || !strings.Contains(run.Attempts[0].Error, "ended while it worked on this") ||
-		run.Attempts[last].Error != "" || run.Attempts[last].Instance == run.Attempts[0].Instance {
+		run.Attempts[last].Error != "" || run.Attempts[last].Instance == run.Attempts[0].Instance ||
+		run.Attempts[0].StartedAt.IsZero() || run.Attempts[0].StartedAt.After(run.Attempts[last].StartedAt) {
 		t.Errorf("the record says %+v", run)
 	}
 	close(release)

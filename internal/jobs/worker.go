@@ -2,7 +2,9 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -86,12 +88,13 @@ func (w *worker) Work(ctx context.Context, job *river.Job[runArgs]) error {
 	log := w.log.With(slog.String("job", string(job.Args.Job)), slog.String("symbol", string(job.Args.Symbol)),
 		slog.Int64("run", job.ID), slog.Int("attempt", job.Attempt))
 	log.InfoContext(ctx, "job begins", slog.String("trigger", string(job.Args.Trigger)))
+	if err := noteAttempt(ctx, job); err != nil {
+		return err
+	}
 	began := time.Now()
 	report, err := w.works[job.Args.Job](ctx, job.Args.task())
-	if report != nil {
-		if recordErr := river.RecordOutput(ctx, report); recordErr != nil {
-			err = errors.Join(err, recordErr)
-		}
+	if recordErr := record(ctx, job, report); recordErr != nil {
+		err = errors.Join(err, recordErr)
 	}
 	took := slog.Duration("took", time.Since(began).Round(time.Millisecond))
 	if err == nil {
@@ -113,6 +116,50 @@ func (w *worker) Work(ctx context.Context, job *river.Job[runArgs]) error {
 		return river.JobCancel(err) // it would fail again
 	}
 	return err
+}
+
+// AttemptsKey is where a run's metadata has its attempts, a Try each by their number.
+const AttemptsKey = "attempts"
+
+// Try is what is noted of an attempt: the queue itself keeps of those that ended only
+// how they failed.
+type Try struct {
+	BeganAt  time.Time `json:"began_at"`
+	Instance string    `json:"instance"`
+}
+
+// noteAttempt adds an attempt to those noted. One that did not count, because the
+// process ended or the exchange paused, gives its number to the next.
+func noteAttempt(ctx context.Context, job *river.Job[runArgs]) error {
+	var noted struct {
+		Attempts map[int]Try `json:"attempts"`
+	}
+	if err := json.Unmarshal(job.Metadata, &noted); err != nil {
+		return fmt.Errorf("read the attempts before: %w", err)
+	}
+	if noted.Attempts == nil {
+		noted.Attempts = map[int]Try{}
+	}
+	noted.Attempts[job.Attempt] = Try{job.AttemptedAt.UTC(), job.AttemptedBy[len(job.AttemptedBy)-1]}
+	return river.MetadataSet(ctx, AttemptsKey, noted.Attempts)
+}
+
+// record adds an attempt's report to those of the attempts before: what they wrote is
+// stored all the same.
+func record(ctx context.Context, job *river.Job[runArgs], report Report) error {
+	if report == nil {
+		return nil
+	}
+	together := Report{}
+	if before := job.Output(); before != nil {
+		if err := json.Unmarshal(before, &together); err != nil {
+			return fmt.Errorf("read the report of the attempts before: %w", err)
+		}
+	}
+	for name, rows := range report {
+		together[name] += rows
+	}
+	return river.RecordOutput(ctx, together)
 }
 
 func (w *worker) isStopping() bool {

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -64,7 +63,7 @@ const (
 	acceptsEnd        = acceptsInstant + "; empty means up to now"
 	acceptsSchedule   = "a cron specification in UTC of five fields, or six with the seconds first, at most once a minute"
 	acceptsShare      = "a share of the price from 0 to 0.1, such as 0.001 for a tenth of a per cent"
-	acceptsIntervals  = "1s, 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d, 3d, 1w or 1M"
+	acceptsIntervals  = "1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d, 3d, 1w or 1M"
 	acceptsForecastIn = "an interval of at most a day, such as 15m"
 )
 
@@ -180,7 +179,7 @@ func instant(of func(*Settings) *time.Time, mayBeEmpty bool) func(*Settings, str
 			return "", market.Errorf(market.Invalid, "give %s, from 2009 to 2100", acceptsInstant)
 		}
 		*of(s) = at.UTC()
-		return at.UTC().Format(time.RFC3339), nil
+		return at.UTC().Format(time.RFC3339Nano), nil // which has no fraction where there is none
 	}
 }
 
@@ -197,7 +196,7 @@ func interval(of func(*Settings) *market.Interval) func(*Settings, string) (stri
 
 func forecastInterval(s *Settings, text string) (string, error) {
 	parsed, err := interval(func(s *Settings) *market.Interval { return &s.Training.Interval })(s, text)
-	if err == nil && s.Training.Interval.Next(scheduleProbe).After(scheduleProbe.Add(24*time.Hour)) {
+	if err == nil && s.Training.Interval.Next(afterLeapDay).After(afterLeapDay.AddDate(0, 0, 1)) {
 		return "", market.Errorf(market.Invalid, "give %s", acceptsForecastIn)
 	}
 	return parsed, err
@@ -235,38 +234,66 @@ func schedule(of func(*Settings) *string) func(*Settings, string) (string, error
 	}
 }
 
-// parse returns the settings that changed values make, with the default in place of
-// what is not there and of what is wrong, and what is wrong.
-func parse(values map[Name]string) (Settings, []error) {
+// ranges are the settings that must fit together.
+var ranges = []struct {
+	start, end Name
+	of         func(Settings) Range
+}{
+	{IngestionStart, IngestionEnd, func(s Settings) Range { return s.Ingestion }},
+	{TrainStart, TrainEnd, func(s Settings) Range { return s.Training }},
+}
+
+// parse returns the settings that changed values make, and what is wrong with them by
+// name. The default holds in place of what is not there and of what is wrong.
+func parse(values map[Name]string) (Settings, map[Name]error) {
 	var s Settings
-	var problems []error
+	problems := map[Name]error{}
 	for _, d := range definitions {
 		value, changed := values[d.Name]
 		if !changed {
 			value = d.Default
 		}
 		if _, err := d.set(&s, value); err != nil {
-			problems = append(problems, named(d.Name, err))
-			if _, err := d.set(&s, d.Default); err != nil {
-				problems = append(problems, err)
+			problems[d.Name] = named(d.Name, err)
+			d.reset(&s)
+		}
+	}
+	for _, r := range ranges {
+		wanted := r.of(s)
+		if wanted.End.IsZero() || wanted.Start.Before(wanted.End) {
+			continue
+		}
+		problems[r.start] = market.Errorf(market.Invalid, "%s must be before %s", r.start, r.end)
+		problems[r.end] = market.Errorf(market.Invalid, "%s must be after %s", r.end, r.start)
+		for _, d := range definitions {
+			if d.Name == r.start || d.Name == r.end {
+				d.reset(&s)
 			}
 		}
 	}
-	return s, append(problems, s.check()...)
+	return s, problems
 }
 
-// check returns what is wrong with values together.
-func (s Settings) check() []error {
-	var problems []error
-	for name, r := range map[Name]Range{IngestionEnd: s.Ingestion, TrainEnd: s.Training} {
-		if !r.End.IsZero() && !r.Start.Before(r.End) {
-			problems = append(problems, named(name, market.Errorf(market.Invalid, "the end must be after the start")))
-		}
+// parse returns a value as it is kept, or an Invalid error that names the setting.
+func (d Definition) parse(value string) (string, error) {
+	if len(value) > mostTextBytes {
+		return "", market.Errorf(market.Invalid, "%s: the value is longer than %d bytes", d.Name, mostTextBytes)
 	}
-	return problems
+	kept, err := d.set(new(Settings), value)
+	if err != nil {
+		return "", named(d.Name, err)
+	}
+	return kept, nil
+}
+
+// reset puts the default into the settings.
+func (d Definition) reset(s *Settings) {
+	if _, err := d.set(s, d.Default); err != nil {
+		panic(err) // the definitions are tested
+	}
 }
 
 // named adds to what is wrong with a value of which setting.
 func named(name Name, err error) error {
-	return market.Errorf(market.ErrorCode(err), "%s", fmt.Sprintf("%s: %s", name, market.ErrorMessage(err)))
+	return market.Errorf(market.ErrorCode(err), "%s: %s", name, market.ErrorMessage(err))
 }

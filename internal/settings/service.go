@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
@@ -22,7 +23,8 @@ type Stored struct {
 type Change struct {
 	Name  Name
 	Value string // as it is kept
-	Reset bool   // back to the default; Value is empty
+	Reset bool   // back to the default, which is not kept
+	Entry accounts.Entry
 }
 
 // Store keeps the settings that are not at their default.
@@ -30,41 +32,64 @@ type Store interface {
 	// StoredSettings returns them in no order.
 	StoredSettings(ctx context.Context) ([]Stored, error)
 	// ChangeSettings calls decide with what is stored, which nobody else changes
-	// meanwhile, and stores the changes that it returns with an entry each of the
+	// meanwhile, and stores the changes that it returns with their entries of the
 	// audit log, all or none.
-	ChangeSettings(ctx context.Context, decide func([]Stored) ([]Change, error), entry func(before string, change Change) accounts.Entry, by string) error
+	ChangeSettings(ctx context.Context, by string, decide func([]Stored) ([]Change, error)) error
 }
 
 // Setting is a definition with the value that holds.
 type Setting struct {
 	Definition
 	Value     string                     `json:"value"`
-	Changed   bool                       `json:"changed"` // it is not at its default
+	Changed   bool                       `json:"changed"` // somebody gave a value that is not the default
 	ChangedAt market.Optional[time.Time] `json:"changed_at"`
 	ChangedBy string                     `json:"changed_by,omitempty"`
+	// Problem says why the value that somebody gave cannot be used, so that the
+	// default holds; empty where it can.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Service reads and changes settings. It is safe for concurrent use.
 type Service struct {
 	store Store
 	log   *slog.Logger
+
+	mutex    sync.Mutex
+	reported map[Name]string // values that cannot be used, of which the log has been told
 }
 
 // NewService returns a service on a store.
 func NewService(store Store, log *slog.Logger) *Service { return &Service{store: store, log: log} }
 
 // Get returns the values that hold. A stored value that this release does not take any
-// more is logged, and the default holds in its place.
+// more is logged once, and the default holds in its place.
 func (s *Service) Get(ctx context.Context) (Settings, error) {
 	stored, err := s.store.StoredSettings(ctx)
 	if err != nil {
 		return Settings{}, err
 	}
-	settings, problems := parse(valuesOf(stored))
-	for _, problem := range problems {
-		s.log.WarnContext(ctx, "a stored setting cannot be used, its default holds", slog.Any("error", problem))
-	}
+	values := valuesOf(stored)
+	settings, problems := parse(values)
+	s.report(ctx, values, problems)
 	return settings, nil
+}
+
+// report logs the problems that are not those of before: settings are read all the time.
+func (s *Service) report(ctx context.Context, values map[Name]string, problems map[Name]error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	reported := map[Name]string{}
+	for name, value := range values {
+		problem := problems[name]
+		if problem == nil {
+			continue
+		}
+		reported[name] = value
+		if before, known := s.reported[name]; !known || before != value {
+			s.log.WarnContext(ctx, "a stored setting cannot be used, its default holds", slog.Any("error", problem))
+		}
+	}
+	s.reported = reported
 }
 
 // List returns every setting with its value.
@@ -73,13 +98,18 @@ func (s *Service) List(ctx context.Context) ([]Setting, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, problems := parse(valuesOf(stored))
 	settings := make([]Setting, len(definitions))
 	for i, d := range definitions {
 		settings[i] = Setting{Definition: d, Value: d.Default}
 		for _, changed := range stored {
-			if changed.Name == d.Name {
-				settings[i].Value, settings[i].Changed = changed.Value, true
-				settings[i].ChangedAt, settings[i].ChangedBy = market.Some(changed.ChangedAt), changed.ChangedBy
+			if changed.Name != d.Name {
+				continue
+			}
+			settings[i].Value, settings[i].Changed = changed.Value, true
+			settings[i].ChangedAt, settings[i].ChangedBy = market.Some(changed.ChangedAt), changed.ChangedBy
+			if problem := problems[d.Name]; problem != nil {
+				settings[i].Value, settings[i].Problem = d.Default, market.ErrorMessage(problem)
 			}
 		}
 	}
@@ -90,54 +120,48 @@ func (s *Service) List(ctx context.Context) ([]Setting, error) {
 // errors are NotFound for a name that no setting has, and Invalid, which name the
 // setting, for a value that is not accepted or does not go with another one's.
 func (s *Service) Set(ctx context.Context, by accounts.Caller, values map[Name]*string) error {
-	decide := func(stored []Stored) ([]Change, error) {
-		now := valuesOf(stored)
-		var changes []Change
-		for _, d := range definitions {
-			value, asked := values[d.Name]
-			switch before, changed := now[d.Name]; {
-			case !asked:
-			case value == nil && changed:
-				delete(now, d.Name)
-				changes = append(changes, Change{Name: d.Name, Reset: true})
-			case value != nil:
-				if len(*value) > mostTextBytes {
-					return nil, named(d.Name, market.Errorf(market.Invalid, "the value is longer than %d bytes", mostTextBytes))
-				}
-				kept, err := d.set(new(Settings), *value)
-				if err != nil {
-					return nil, named(d.Name, err)
-				}
-				if changed && kept == before || !changed && kept == d.Default {
-					continue
-				}
-				now[d.Name] = kept
-				changes = append(changes, Change{Name: d.Name, Value: kept})
-			}
-		}
-		// Together with what was stored before, which may be past its time.
-		settings, _ := parse(now)
-		for _, problem := range settings.check() {
-			return nil, problem
-		}
-		return changes, nil
-	}
 	for name := range values {
 		if _, err := definitionOf(name); err != nil {
 			return err
 		}
 	}
-	return s.store.ChangeSettings(ctx, decide, func(before string, change Change) accounts.Entry {
-		d, _ := definitionOf(change.Name) // decide knows no others
-		if before == "" {
-			before = d.Default
+	return s.store.ChangeSettings(ctx, by.Username, func(stored []Stored) ([]Change, error) {
+		now := valuesOf(stored)
+		var changes []Change
+		for _, d := range definitions {
+			value, asked := values[d.Name]
+			if !asked {
+				continue
+			}
+			before, isStored := now[d.Name]
+			if !isStored {
+				before = d.Default
+			}
+			after := d.Default
+			if value != nil {
+				var err error
+				if after, err = d.parse(*value); err != nil {
+					return nil, err
+				}
+			}
+			reset := after == d.Default
+			if reset && !isStored || !reset && before == after {
+				continue
+			}
+			now[d.Name] = after
+			changes = append(changes, Change{Name: d.Name, Value: after, Reset: reset, Entry: accounts.EntryOf(
+				by, accounts.ChangeSetting, string(d.Name), accounts.Done, map[string]string{"before": before, "after": after})})
 		}
-		after := change.Value
-		if change.Reset {
-			after = d.Default
+		// Together with what was stored before. What is wrong with that alone does not
+		// stand in the way of other changes.
+		_, problems := parse(now)
+		for _, d := range definitions {
+			if _, asked := values[d.Name]; asked && problems[d.Name] != nil {
+				return nil, problems[d.Name]
+			}
 		}
-		return accounts.EntryOf(by, accounts.ChangeSetting, string(change.Name), accounts.Done, map[string]string{"before": before, "after": after})
-	}, by.Username)
+		return changes, nil
+	})
 }
 
 func valuesOf(stored []Stored) map[Name]string {

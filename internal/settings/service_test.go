@@ -1,9 +1,11 @@
 package settings_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,15 +14,35 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/settings"
-	"github.com/cryptoboat/cryptoboat/internal/timescale"
 	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
 
 var boss = accounts.Caller{Username: "boss", Role: accounts.Admin, Address: "192.0.2.1"}
 
-func open(t *testing.T) (*settings.Service, *timescale.Database) {
+// database is what settings are kept in, and the record of their changes.
+type database interface {
+	settings.Store
+	accounts.AuditLog
+}
+
+func open(t *testing.T) (*settings.Service, database) {
 	database := timescaletest.Open(t)
 	return settings.NewService(database, slog.New(slog.DiscardHandler)), database
+}
+
+// store puts values into the database as another release may have done.
+func store(t *testing.T, database database, values map[settings.Name]string) {
+	t.Helper()
+	err := database.ChangeSettings(t.Context(), "boss", func([]settings.Stored) (changes []settings.Change, err error) {
+		for name, value := range values {
+			entry := accounts.EntryOf(boss, accounts.ChangeSetting, string(name), accounts.Done, nil)
+			changes = append(changes, settings.Change{Name: name, Value: value, Entry: entry})
+		}
+		return changes, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // values are what Set takes.
@@ -76,7 +98,7 @@ func TestSet(t *testing.T) {
 	}
 	for _, item := range list {
 		// The fee is what it was.
-		if want := slicesContain(item.Name, "symbols", "train_model_date_start", "train_model_date_end", "open_access", "ingest_schedule", "coin_ids"); item.Changed != want {
+		if want := slices.Contains([]settings.Name{"symbols", "train_model_date_start", "train_model_date_end", "open_access", "ingest_schedule", "coin_ids"}, item.Name); item.Changed != want {
 			t.Errorf("%s is changed: %t, want %t", item.Name, item.Changed, want)
 		}
 		if item.Changed && (item.ChangedBy != "boss" || !item.ChangedAt.Valid) {
@@ -98,15 +120,6 @@ func TestSet(t *testing.T) {
 	}
 }
 
-func slicesContain(name settings.Name, names ...string) bool {
-	for _, n := range names {
-		if n == string(name) {
-			return true
-		}
-	}
-	return false
-}
-
 func TestSetRefuses(t *testing.T) {
 	service, database := open(t)
 	ctx := t.Context()
@@ -115,7 +128,7 @@ func TestSetRefuses(t *testing.T) {
 		{"coin_ids", "Bit coin"}, {"crypto_data_ingestion_date_start", ""}, {"crypto_data_ingestion_date_start", "yesterday"},
 		{"crypto_data_ingestion_date_end", "1999-01-01"}, {"crypto_data_ingestion_interval", "7m"}, {"train_model_interval", "1w"}, {"train_model_interval", "1M"},
 		{"websocket_sample_seconds", "0"}, {"websocket_sample_seconds", "7"}, {"websocket_sample_seconds", "2.5"}, {"decision_fee", "NaN"}, {"decision_spread", "0.11"}, {"decision_spread", "-0.1"},
-		{"ingest_schedule", "TZ=0"}, {"ingest_schedule", "* * * * * *"}, {"ingest_schedule", "*/30 * * * * *"}, {"ingest_schedule", "0 0 30 2 *"}, {"ingest_schedule", "@every 1s"},
+		{"ingest_schedule", "TZ=0"}, {"ingest_schedule", "* * * * * *"}, {"ingest_schedule", "*/30 * * * * *"}, {"ingest_schedule", "0,30 0 0 1 1 *"}, {"ingest_schedule", "0 0 29 2 *"}, {"ingest_schedule", "0 0 30 2 *"}, {"ingest_schedule", "@every 1s"},
 		{"ingest_schedule", "CRON_TZ=Asia/Tokyo 0 0 * * *"}, {"open_access", "everything"},
 		{"train_model_date_start", "2020-01-01", "train_model_date_end", "2020-01-01"},
 	} {
@@ -140,18 +153,90 @@ func TestSetRefuses(t *testing.T) {
 }
 
 func TestWhatIsNoLongerTakenFallsBack(t *testing.T) {
-	service, database := open(t)
-	err := database.ChangeSettings(t.Context(), func([]settings.Stored) ([]settings.Change, error) {
-		return []settings.Change{{Name: "websocket_sample_seconds", Value: "many"}, {Name: "of_a_later_release", Value: "x"}}, nil
-	}, func(string, settings.Change) accounts.Entry {
-		return accounts.EntryOf(boss, accounts.ChangeSetting, "", accounts.Done, nil)
-	}, "boss")
+	_, database := open(t)
+	var log bytes.Buffer
+	service := settings.NewService(database, slog.New(slog.NewTextHandler(&log, nil)))
+	store(t, database, map[settings.Name]string{
+		"websocket_sample_seconds": "many",
+		"of_a_later_release":       "x",
+		"train_model_date_start":   "2020-01-01T00:00:00Z", // after its end
+		"train_model_date_end":     "2015-01-01T00:00:00Z",
+	})
+	for range 3 {
+		s, err := service.Get(t.Context())
+		if err != nil || !reflect.DeepEqual(s, settings.Defaults()) {
+			t.Errorf("settings are %+v, %v", s, err)
+		}
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != 3 {
+		t.Errorf("three values that cannot be used made %d lines of the log:\n%s", lines, &log)
+	}
+	list, err := service.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := service.Get(t.Context())
-	if err != nil || !reflect.DeepEqual(s, settings.Defaults()) {
+	for _, item := range list {
+		if item.Changed != (item.Problem != "") || item.Value != item.Default {
+			t.Errorf("listed as %+v", item)
+		}
+	}
+	// Other settings can be changed all the same, and these be put right.
+	if err := service.Set(t.Context(), boss, values("decision_fee", "0.002")); err != nil {
+		t.Error(err)
+	}
+	if err := service.Set(t.Context(), boss, values("train_model_date_end", "2019-01-01")); market.ErrorCode(err) != market.Invalid {
+		t.Errorf("an end before the stored start gave %v", err)
+	}
+	if err := service.Set(t.Context(), boss, values("train_model_date_end", "2021-01-01", "websocket_sample_seconds", "1")); err != nil {
+		t.Error(err)
+	}
+	if s, err := service.Get(t.Context()); err != nil || s.Training.Start.Year() != 2020 || s.Training.End.Year() != 2021 || s.SampleEvery != time.Second {
 		t.Errorf("settings are %+v, %v", s, err)
+	}
+}
+
+// TestTheAuditLogTellsWhatHeld changes a setting to empty, which is a value, and back.
+func TestTheAuditLogTellsWhatHeld(t *testing.T) {
+	service, database := open(t)
+	const all = "health,docs,market_data,forecasts,pages"
+	for _, value := range []string{"", "health", all} {
+		if err := service.Set(t.Context(), boss, values("open_access", value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := database.Audit(t.Context(), 0, 10)
+	if err != nil || len(entries) != 3 {
+		t.Fatalf("the audit log has %d entries, %v", len(entries), err)
+	}
+	for i, want := range []map[string]string{{"before": "health", "after": all}, {"before": "", "after": "health"}, {"before": all, "after": ""}} {
+		e := entries[i]
+		if !reflect.DeepEqual(e.Details, want) || e.Address != boss.Address || e.Action != accounts.ChangeSetting || e.Outcome != accounts.Done {
+			t.Errorf("entry %d is %+v, want %v", i, e, want)
+		}
+	}
+	// What was given the default's value is at its default.
+	if stored, err := database.StoredSettings(t.Context()); err != nil || len(stored) != 0 {
+		t.Errorf("%v is stored, %v", stored, err)
+	}
+}
+
+// TestNoChangeWithoutItsEntry lets the second entry of two fail.
+func TestNoChangeWithoutItsEntry(t *testing.T) {
+	service, database := open(t)
+	good := accounts.EntryOf(boss, accounts.ChangeSetting, "symbols", accounts.Done, nil)
+	bad := good
+	bad.Outcome = "perhaps"
+	err := database.ChangeSettings(t.Context(), "boss", func([]settings.Stored) ([]settings.Change, error) {
+		return []settings.Change{{Name: "symbols", Value: "SOLUSDT", Entry: good}, {Name: "coin_ids", Value: "solana", Entry: bad}}, nil
+	})
+	if err == nil {
+		t.Error("an entry that cannot be was stored")
+	}
+	if s, err := service.Get(t.Context()); err != nil || !reflect.DeepEqual(s, settings.Defaults()) {
+		t.Errorf("settings are %+v, %v", s, err)
+	}
+	if entries, err := database.Audit(t.Context(), 0, 10); err != nil || len(entries) != 0 {
+		t.Errorf("the audit log has %d entries, %v", len(entries), err)
 	}
 }
 
@@ -195,16 +280,4 @@ func TestWatch(t *testing.T) {
 	}
 	cancel()
 	<-ended
-}
-
-func FuzzParseSchedule(f *testing.F) {
-	for _, seed := range []string{"7 */15 * * * *", "TZ=0", "0 0 * * *", "@daily", "", "1-0 * * * *"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		schedule, err := settings.ParseSchedule(text)
-		if (err == nil) != (schedule != nil) || err != nil && market.ErrorCode(err) != market.Invalid {
-			t.Errorf("%q gave %v, %v", text, schedule, err)
-		}
-	})
 }

@@ -3,6 +3,7 @@
 package settings
 
 import (
+	"math/bits"
 	"slices"
 	"time"
 
@@ -87,8 +88,8 @@ func (s Settings) IsOpen(area Area) bool { return slices.Contains(s.Open, area) 
 // Defaults are the settings where nobody has changed any.
 func Defaults() Settings {
 	s, problems := parse(nil)
-	if len(problems) > 0 {
-		panic(problems[0]) // the definitions are tested
+	for _, problem := range problems {
+		panic(problem) // the definitions are tested
 	}
 	return s
 }
@@ -98,7 +99,7 @@ var parser = cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron
 
 // ParseSchedule returns the schedule that a cron specification in UTC describes: five
 // fields, or six with the seconds first. The error is Invalid for one that cannot be
-// read, never comes true, or does so more often than once a minute.
+// read, comes true more often than once a minute, or can be two years in coming.
 func ParseSchedule(specification string) (schedule cron.Schedule, err error) {
 	bad := market.Errorf(market.Invalid, "give five fields of cron, or six with the seconds first, such as \"7 */15 * * * *\": in UTC, at most once a minute")
 	defer func() {
@@ -119,19 +120,21 @@ func ParseSchedule(specification string) (schedule cron.Schedule, err error) {
 		return nil, bad
 	}
 	inUTC.Location = time.UTC
-	first := inUTC.Next(scheduleProbe)
-	if first.IsZero() {
-		return nil, market.Errorf(market.Invalid, "the schedule never comes true")
-	}
-	// Seconds are the same in all minutes, so that two runs within one minute are
-	// within the first.
-	if next := inUTC.Next(first); !next.IsZero() && next.Sub(first) < time.Minute {
+	// Every minute that comes true does so at each of the seconds.
+	if bits.OnesCount64(inUTC.Second&^anySecond) > 1 {
 		return nil, bad
+	}
+	if next := inUTC.Next(afterLeapDay); next.IsZero() || next.After(afterLeapDay.AddDate(2, 0, 0)) {
+		return nil, market.Errorf(market.Invalid, "the schedule does not come true within two years")
 	}
 	return inUTC, nil
 }
 
-const mostScheduleBytes = 100
+const (
+	mostScheduleBytes = 100
+	// anySecond marks a star in a field of the library's.
+	anySecond = 1 << 63
+)
 
-// scheduleProbe is a moment to begin at.
-var scheduleProbe = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
+// afterLeapDay is when what comes true once in several years is longest in coming.
+var afterLeapDay = time.Date(2024, time.March, 1, 0, 0, 0, 0, time.UTC)

@@ -17,11 +17,20 @@ type executor interface {
 	Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error)
 }
 
+const writeAuditSQL = `INSERT INTO audit_log (actor, address, action, subject, outcome, details) VALUES ($1, $2, $3, $4, $5, $6)`
+
+func auditArguments(e accounts.Entry) []any {
+	return []any{e.Actor, e.Address, e.Action, e.Subject, e.Outcome, e.Details}
+}
+
+// queueAudit adds an entry to the batch of what it tells.
+func queueAudit(batch *pgx.Batch, entry accounts.Entry) {
+	batch.Queue(writeAuditSQL, auditArguments(entry)...)
+}
+
 // writeAudit stores an entry in the transaction of what it tells.
 func writeAudit(ctx context.Context, e executor, entry accounts.Entry) error {
-	_, err := e.Exec(ctx, `
-		INSERT INTO audit_log (actor, address, action, subject, outcome, details) VALUES ($1, $2, $3, $4, $5, $6)`,
-		entry.Actor, entry.Address, entry.Action, entry.Subject, entry.Outcome, entry.Details)
+	_, err := e.Exec(ctx, writeAuditSQL, auditArguments(entry)...)
 	if err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -93,18 +94,18 @@ func (d *Database) Run(ctx context.Context, id int64) (jobs.Run, error) {
 		return run, nil
 	}
 	var failures []json.RawMessage
-	var instances []string
-	err = d.pool.QueryRow(ctx, `SELECT errors, attempted_by FROM river.river_job WHERE id = $1`, id).Scan(&failures, &instances)
+	var newest *string
+	var noted map[int]jobs.Try
+	err = d.pool.QueryRow(ctx, `
+		SELECT errors, attempted_by[cardinality(attempted_by)], metadata -> $2 FROM river.river_job WHERE id = $1`, id, jobs.AttemptsKey).
+		Scan(&failures, &newest, &noted)
 	if err != nil {
 		return jobs.Run{}, fmt.Errorf("read the attempts of run %d: %w", id, err)
 	}
 	run.Attempts = make([]jobs.Attempt, run.Attempted)
 	for k := range run.Attempts {
 		run.Attempts[k].Number = k + 1
-		// The newest are kept of very many.
-		if place := len(instances) - run.Attempted + k; place >= 0 && place < len(instances) {
-			run.Attempts[k].Instance = instances[place]
-		}
+		run.Attempts[k].StartedAt, run.Attempts[k].Instance = noted[k+1].BeganAt, noted[k+1].Instance
 	}
 	for _, raw := range failures {
 		var f riverFailure
@@ -114,15 +115,30 @@ func (d *Database) Run(ctx context.Context, id int64) (jobs.Run, error) {
 		if f.Attempt >= 1 && f.Attempt <= len(run.Attempts) {
 			a := &run.Attempts[f.Attempt-1]
 			a.Error, a.EndedAt, a.Panicked = f.Error, f.At.UTC(), f.Trace != ""
+			if a.Panicked {
+				a.Error += "\n" + firstLines(f.Trace)
+			}
 		}
 	}
-	if newest := len(run.Attempts) - 1; newest >= 0 {
-		run.Attempts[newest].StartedAt = run.StartedAt.Value
+	if last := len(run.Attempts) - 1; last >= 0 {
+		// One that runs is noted when it ends.
+		run.Attempts[last].StartedAt = run.StartedAt.Value
+		if newest != nil {
+			run.Attempts[last].Instance = *newest
+		}
 		if run.EndedAt.Valid {
-			run.Attempts[newest].EndedAt = run.EndedAt.Value
+			run.Attempts[last].EndedAt = run.EndedAt.Value
 		}
 	}
 	return run, nil
+}
+
+// mostTraceLines is how much of a stack is shown: two lines a call, the panic's first.
+const mostTraceLines = 16
+
+func firstLines(trace string) string {
+	lines := strings.SplitAfterN(trace, "\n", mostTraceLines+1)
+	return strings.TrimSpace(strings.Join(lines[:min(len(lines), mostTraceLines)], ""))
 }
 
 // Due implements jobs.Queue.
@@ -154,24 +170,39 @@ func (d *Database) Due(ctx context.Context, job jobs.Name, symbol market.Symbol,
 	return isDue, nil
 }
 
-// Beat implements jobs.Queue.
+// Beat implements jobs.Queue. Only a process that has been heard of without a break for
+// as long as it asks of others judges them: where the database or the machine stood
+// still, all were silent.
 func (d *Database) Beat(ctx context.Context, process string, silent time.Duration) (int64, error) {
-	_, err := d.pool.Exec(ctx, `
-		INSERT INTO job_processes (process_id) VALUES ($1) ON CONFLICT (process_id) DO UPDATE SET beat_at = now()`, process)
+	var mayJudge bool
+	err := d.pool.QueryRow(ctx, `
+		INSERT INTO job_processes AS p (process_id) VALUES ($1) ON CONFLICT (process_id) DO UPDATE SET
+			beat_at = now(), began_at = CASE WHEN p.beat_at < now() - $2::interval / 2 THEN now() ELSE p.began_at END
+		RETURNING p.began_at <= now() - $2::interval`, process, silent).Scan(&mayJudge)
 	if err != nil {
 		return 0, fmt.Errorf("give a sign of life: %w", err)
 	}
+	if !mayJudge {
+		return 0, nil
+	}
 	// As the library's own rescue does it, but at once.
 	given, err := d.pool.Exec(ctx, `
-		UPDATE river.river_job SET
-			state = CASE WHEN attempt >= max_attempts THEN 'discarded' ELSE 'retryable' END::river.river_job_state,
-			finalized_at = CASE WHEN attempt >= max_attempts THEN now() END,
+		UPDATE river.river_job AS j SET
+			state = becomes.state, finalized_at = CASE WHEN becomes.state <> 'retryable' THEN now() END,
 			scheduled_at = now(),
+			metadata = jsonb_set(metadata, ARRAY[$2::text], coalesce(metadata -> $2::text, '{}') || jsonb_build_object(attempt,
+				jsonb_build_object('began_at', attempted_at, 'instance', attempted_by[cardinality(attempted_by)]))),
 			errors = array_append(errors, jsonb_build_object('at', now(), 'attempt', attempt, 'trace', '',
 				'error', 'the process ' || coalesce(attempted_by[cardinality(attempted_by)], '') || ' ended while it worked on this'))
-		WHERE state = 'running' AND attempted_at < now() - $1::interval AND NOT EXISTS (
-			SELECT FROM job_processes
-			WHERE process_id = attempted_by[cardinality(attempted_by)] AND beat_at > now() - $1::interval)`, silent)
+		FROM (
+			SELECT id, CASE WHEN metadata ? 'cancel_attempted_at' THEN 'cancelled'
+				WHEN attempt >= max_attempts THEN 'discarded' ELSE 'retryable' END::river.river_job_state AS state
+			FROM river.river_job
+			WHERE state = 'running' AND attempted_at < now() - $1::interval AND NOT EXISTS (
+				SELECT FROM job_processes
+				WHERE process_id = attempted_by[cardinality(attempted_by)] AND beat_at > now() - $1::interval)
+			FOR UPDATE SKIP LOCKED) AS becomes
+		WHERE j.id = becomes.id`, silent, jobs.AttemptsKey)
 	if err != nil {
 		return 0, fmt.Errorf("give back the runs of processes that ended: %w", err)
 	}

@@ -13,13 +13,20 @@ import (
 )
 
 // CreateSession implements accounts.SessionStore.
-func (d *Database) CreateSession(ctx context.Context, hash []byte, s accounts.Session, entry accounts.Entry) error {
+func (d *Database) CreateSession(
+	ctx context.Context, hash []byte, s accounts.Session, of accounts.User, entry accounts.Entry,
+) error {
 	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
+		// The row is locked, so that who changes the password sees the session, and ends it.
+		created, err := tx.Exec(ctx, `
 			INSERT INTO sessions (token_hash, session_id, username, address, created_at, used_at, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`, hash, s.ID, s.Username, s.Address, s.CreatedAt, s.UsedAt, s.ExpiresAt)
+			SELECT $1, $2, username, $4, $5, $6, $7 FROM users WHERE username = $3 AND password_changed_at = $8 FOR SHARE`,
+			hash, s.ID, of.Username, s.Address, s.CreatedAt, s.UsedAt, s.ExpiresAt, of.PasswordChangedAt)
 		if err != nil {
 			return err
+		}
+		if created.RowsAffected() == 0 {
+			return errNoUser
 		}
 		return writeAudit(ctx, tx, entry)
 	})
@@ -38,7 +45,7 @@ func (d *Database) UseSession(ctx context.Context, hash []byte, now, idleSince t
 		WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.used_at > $3`, hash, now, idleSince).
 		Scan(append(userFields(&u), &used)...)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return accounts.User{}, market.Errorf(market.NotFound, "there is no such session")
+		return accounts.User{}, errNoSession
 	}
 	if err == nil && now.Sub(used) > time.Minute {
 		_, err = d.pool.Exec(ctx, `UPDATE sessions SET used_at = $2 WHERE token_hash = $1`, hash, now)
@@ -63,6 +70,26 @@ func (d *Database) DeleteSession(ctx context.Context, hash []byte, entry account
 	}
 	return nil
 }
+
+// DeleteSessionOf implements accounts.SessionStore.
+func (d *Database) DeleteSessionOf(ctx context.Context, username, id string, entry accounts.Entry) error {
+	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
+		ended, err := tx.Exec(ctx, `DELETE FROM sessions WHERE username = $1 AND session_id = $2`, username, id)
+		if err != nil {
+			return err
+		}
+		if ended.RowsAffected() == 0 {
+			return errNoSession
+		}
+		return writeAudit(ctx, tx, entry)
+	})
+	if err != nil {
+		return fmt.Errorf("end a session: %w", err)
+	}
+	return nil
+}
+
+var errNoSession = market.Errorf(market.NotFound, "there is no such session")
 
 // Sessions implements accounts.SessionStore.
 func (d *Database) Sessions(ctx context.Context, username string, now, idleSince time.Time) ([]accounts.Session, error) {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/cryptoboat/cryptoboat/internal/accounts"
 	"github.com/cryptoboat/cryptoboat/internal/settings"
 )
 
@@ -24,8 +23,7 @@ func (d *Database) StoredSettings(ctx context.Context) ([]settings.Stored, error
 
 // ChangeSettings implements settings.Store.
 func (d *Database) ChangeSettings(
-	ctx context.Context, decide func([]settings.Stored) ([]settings.Change, error),
-	entry func(before string, change settings.Change) accounts.Entry, by string,
+	ctx context.Context, by string, decide func([]settings.Stored) ([]settings.Change, error),
 ) error {
 	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
 		// Those who change settings wait for each other; readers do not.
@@ -41,10 +39,6 @@ func (d *Database) ChangeSettings(
 		if err != nil {
 			return err
 		}
-		before := map[settings.Name]string{}
-		for _, s := range stored {
-			before[s.Name] = s.Value
-		}
 		for _, change := range changes {
 			if change.Reset {
 				_, err = tx.Exec(ctx, `DELETE FROM settings WHERE name = $1`, change.Name)
@@ -57,7 +51,7 @@ func (d *Database) ChangeSettings(
 			if err != nil {
 				return err
 			}
-			if err := writeAudit(ctx, tx, entry(before[change.Name], change)); err != nil {
+			if err := writeAudit(ctx, tx, change.Entry); err != nil {
 				return err
 			}
 		}

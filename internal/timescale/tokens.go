@@ -92,16 +92,18 @@ func (d *Database) Tokens(ctx context.Context, username string) ([]accounts.Toke
 }
 
 // DeleteToken implements accounts.TokenStore.
-func (d *Database) DeleteToken(ctx context.Context, username string, id int64, entry accounts.Entry) error {
+func (d *Database) DeleteToken(ctx context.Context, username string, id int64, entry func(accounts.Token) accounts.Entry) error {
 	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
-		revoked, err := tx.Exec(ctx, `DELETE FROM tokens WHERE username = $1 AND token_id = $2`, username, id)
+		var t accounts.Token
+		err := tx.QueryRow(ctx, `DELETE FROM tokens WHERE ($1 = '' OR username = $1) AND token_id = $2 RETURNING `+tokenColumns,
+			username, id).Scan(tokenFields(&t)...)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return market.Errorf(market.NotFound, "there is no such token")
+		}
 		if err != nil {
 			return err
 		}
-		if revoked.RowsAffected() == 0 {
-			return market.Errorf(market.NotFound, "there is no such token")
-		}
-		return writeAudit(ctx, tx, entry)
+		return writeAudit(ctx, tx, entry(t))
 	})
 	if err != nil {
 		return fmt.Errorf("revoke a token: %w", err)

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
 	"github.com/cryptoboat/cryptoboat/internal/market"
@@ -57,18 +60,31 @@ func (d *Database) ExistingUsers(ctx context.Context, usernames []string) ([]str
 }
 
 // CreateUsers implements accounts.UserStore.
-func (d *Database) CreateUsers(ctx context.Context, users []accounts.Credentials, entry accounts.Entry) error {
+func (d *Database) CreateUsers(ctx context.Context, users []accounts.Credentials, entries []accounts.Entry) error {
+	// In one order, so that two who make the same users do not wait for each other.
+	users = slices.SortedFunc(slices.Values(users), func(a, b accounts.Credentials) int { return strings.Compare(a.Username, b.Username) })
 	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
+		batch := new(pgx.Batch)
+		taken := ""
 		for _, u := range users {
-			created, err := tx.Exec(ctx, insertUserSQL+` ON CONFLICT DO NOTHING`, u.Username, u.Email, u.Role, u.PasswordHash)
-			if err != nil {
-				return err
-			}
-			if created.RowsAffected() == 0 {
-				return market.Errorf(market.Conflict, "there is a user %s already", u.Username)
-			}
+			batch.Queue(`INSERT INTO users (username, email, role, password_hash) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+				u.Username, u.Email, u.Role, u.PasswordHash).Exec(func(created pgconn.CommandTag) error {
+				if created.RowsAffected() == 0 {
+					taken = u.Username
+				}
+				return nil
+			})
 		}
-		return writeAudit(ctx, tx, entry)
+		for _, entry := range entries {
+			queueAudit(batch, entry)
+		}
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return err
+		}
+		if taken != "" {
+			return market.Errorf(market.Conflict, "there is a user %s already", taken)
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("create users: %w", err)
@@ -76,10 +92,7 @@ func (d *Database) CreateUsers(ctx context.Context, users []accounts.Credentials
 	return nil
 }
 
-const insertUserSQL = `INSERT INTO users (username, email, role, password_hash) VALUES ($1, $2, $3, $4)`
-
-// CreateFirstAdmin implements accounts.UserStore. A viewer of that name becomes the
-// admin.
+// CreateFirstAdmin implements accounts.UserStore.
 func (d *Database) CreateFirstAdmin(ctx context.Context, admin accounts.Credentials, entry accounts.Entry) (bool, error) {
 	made := false
 	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
@@ -96,6 +109,9 @@ func (d *Database) CreateFirstAdmin(ctx context.Context, admin accounts.Credenti
 		if err != nil || created.RowsAffected() == 0 {
 			return err
 		}
+		if err := endAccess(ctx, tx, admin.Username); err != nil { // a viewer's of that name
+			return err
+		}
 		made = true
 		return writeAudit(ctx, tx, entry)
 	})
@@ -105,7 +121,7 @@ func (d *Database) CreateFirstAdmin(ctx context.Context, admin accounts.Credenti
 	return made, nil
 }
 
-// HasAdmin reports whether there is an admin.
+// HasAdmin implements accounts.UserStore.
 func (d *Database) HasAdmin(ctx context.Context) (bool, error) {
 	var has bool
 	if err := d.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM users WHERE role = 'admin')`).Scan(&has); err != nil {
@@ -167,12 +183,8 @@ func (d *Database) SetPassword(ctx context.Context, username, hash, replaces str
 		if replaces != "" && replaces != before {
 			return market.Errorf(market.Conflict, "the password was changed meanwhile: try again")
 		}
-		for _, statement := range []string{
-			`DELETE FROM sessions WHERE username = $1`, `DELETE FROM tokens WHERE username = $1`,
-		} {
-			if _, err := tx.Exec(ctx, statement, username); err != nil {
-				return err
-			}
+		if err := endAccess(ctx, tx, username); err != nil {
+			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE users SET password_hash = $2, password_changed_at = now() WHERE username = $1`, username, hash)
 		if err != nil {
@@ -182,6 +194,18 @@ func (d *Database) SetPassword(ctx context.Context, username, hash, replaces str
 	})
 	if err != nil {
 		return fmt.Errorf("change a password: %w", err)
+	}
+	return nil
+}
+
+// endAccess removes what was entered by with the password before.
+func endAccess(ctx context.Context, tx pgx.Tx, username string) error {
+	for _, statement := range []string{
+		`DELETE FROM sessions WHERE username = $1`, `DELETE FROM tokens WHERE username = $1`,
+	} {
+		if _, err := tx.Exec(ctx, statement, username); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -20,7 +20,13 @@ import (
 // the test ends.
 func Open(t testing.TB) *timescale.Database {
 	t.Helper()
-	database, err := timescale.Open(t.Context(), URL(t))
+	return OpenAt(t, URL(t))
+}
+
+// OpenAt returns the database at an address, migrated. It is closed when the test ends.
+func OpenAt(t testing.TB, address string) *timescale.Database {
+	t.Helper()
+	database, err := timescale.Open(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)
 	}
