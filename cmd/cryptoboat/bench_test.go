@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -27,7 +26,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/cryptoboat/cryptoboat/internal/binance"
-	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/forest"
 	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
@@ -150,7 +148,7 @@ func BenchmarkCandlesCall(b *testing.B) {
 	if _, err := history.Import(b.Context(), files, database, importWorkers, func(history.FileReport) {}); err != nil {
 		b.Fatal(err)
 	}
-	handler, err := newHandler(b.Context(), database, forecast.NewForecaster(database, database), nil, "", slog.New(slog.DiscardHandler))
+	handler, err := handlerOf(b, database, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

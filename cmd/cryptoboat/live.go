@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/binance"
@@ -10,13 +12,11 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/live"
 	"github.com/cryptoboat/cryptoboat/internal/market"
+	"github.com/cryptoboat/cryptoboat/internal/settings"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
 
 const streamVariable = "BINANCE_WS_URL"
-
-// sampleEvery is how often the live price is sampled into the database.
-const sampleEvery = 5 * time.Second
 
 // refusedWait is how long it takes until an exchange is asked again that refused
 // to say whose candles it has: what blocks a machine for asking too much goes on
@@ -25,20 +25,42 @@ const refusedWait = time.Minute
 
 // liveOptions say what serve follows.
 type liveOptions struct {
-	series []market.Series
 	stream string // address, the public one where empty
 	clock  live.Clock
-	every  time.Duration // between samples
 	timing live.Timing
 	log    *slog.Logger
 }
 
-// follow keeps to the market until ctx ends. It begins once the exchange has
-// told whose candles it has, which must be the kind that the database holds: for
-// anything else that is in the way, it waits.
+// followedSeries are the series that are followed, and how often each is sampled.
+type followedSeries struct {
+	series []market.Series
+	every  time.Duration
+}
+
+func followedOf(s settings.Settings) followedSeries {
+	f := followedSeries{every: s.SampleEvery}
+	for _, symbol := range s.Symbols {
+		f.series = append(f.series, market.Series{Symbol: symbol, Interval: s.StreamInterval})
+	}
+	return f
+}
+
+func (f followedSeries) equal(other followedSeries) bool {
+	return f.every == other.every && slices.Equal(f.series, other.series)
+}
+
+// handOver is how long what was followed before goes on being followed beside what is
+// from now on, so that no sample is missed in between. What both of them hear is
+// stored once.
+const handOver = 10 * time.Second
+
+// follow keeps to the market until ctx ends: to what changes tells last, of which the
+// first is there from the beginning. It begins once the exchange has told whose
+// candles it has, which must be the kind that the database holds: for anything else
+// that is in the way, it waits.
 func follow(
 	ctx context.Context, database *timescale.Database, exchange func() (*binance.Client, error),
-	forecaster *forecast.Forecaster, hub *live.Hub, o liveOptions,
+	forecaster *forecast.Forecaster, hub *live.Hub, o liveOptions, changes <-chan followedSeries,
 ) error {
 	before, err := beginTirelessly(ctx, database, exchange, o)
 	if ctx.Err() != nil {
@@ -52,11 +74,46 @@ func follow(
 		return err
 	}
 	mender := mender{database: database, exchange: exchange, stored: before.stored, clock: o.clock, log: o.log}
-	return live.NewService(live.Config{
-		Series: o.series, SampleEvery: o.every, Clock: o.clock, Dialer: dialer,
-		Ticks: database, Candles: database, Repairer: mender, Checker: mender,
-		Hub: hub, Forecaster: forecaster, Forecasts: database, Timing: o.timing, Log: o.log,
-	}).Run(ctx)
+	var following sync.WaitGroup
+	defer following.Wait()
+	failed := make(chan error, 1)
+	stop := func() {}
+	defer func() { stop() }()
+	var now followedSeries
+	for {
+		select {
+		case next := <-changes:
+			if next.equal(now) {
+				continue
+			}
+			now = next
+			running, cancel := context.WithCancel(ctx)
+			service := live.NewService(live.Config{
+				Series: now.series, SampleEvery: now.every, Clock: o.clock, Dialer: dialer,
+				Ticks: database, Candles: database, Repairer: mender, Checker: mender,
+				Hub: hub, Forecaster: forecaster, Forecasts: database, Timing: o.timing, Log: o.log,
+			})
+			following.Go(func() {
+				if err := service.Run(running); err != nil {
+					select {
+					case failed <- err:
+					default: // one is enough
+					}
+				}
+			})
+			old := stop
+			overlap := time.AfterFunc(handOver, old)
+			stop = func() {
+				overlap.Stop()
+				old()
+				cancel()
+			}
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // beginning is what the database holds before the market is followed.

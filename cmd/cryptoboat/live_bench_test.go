@@ -72,9 +72,8 @@ func followInBackground(
 	go func() {
 		ended <- follow(ctx, database, func() (*binance.Client, error) { return client, nil },
 			forecast.NewForecaster(database, database), hub, liveOptions{
-				series: series, stream: "ws" + strings.TrimPrefix(exchange, "http"),
-				clock: exchangeClock{client}, every: sampleEvery, log: slog.New(slog.DiscardHandler),
-			})
+				stream: "ws" + strings.TrimPrefix(exchange, "http"), clock: exchangeClock{client}, log: slog.New(slog.DiscardHandler),
+			}, always(series...))
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
@@ -208,7 +207,7 @@ func BenchmarkEventToReader(b *testing.B) {
 	database := timescaletest.Open(b)
 	hub := live.NewHub(api.EncodeUpdate)
 	series := []market.Series{{Symbol: "BTCUSDT", Interval: market.Minute15}, {Symbol: "ETHUSDT", Interval: market.Minute15}}
-	handler, err := newHandler(b.Context(), database, forecast.NewForecaster(database, database), hub, "", slog.New(slog.DiscardHandler))
+	handler, err := handlerOf(b, database, hub)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -92,18 +92,19 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 	defer database.Close()
 
 	options := liveOptions{
-		stream: "ws" + exchange.url[len("http"):], clock: clock, every: sampleEvery,
+		stream: "ws" + exchange.url[len("http"):], clock: clock,
 		timing: live.Timing{SilentAfter: 30 * time.Second, RotateAfter: 7 * time.Minute, LongestBackoff: 20 * time.Second},
 		log:    slog.New(slog.DiscardHandler),
 	}
+	var followed []market.Series
 	for _, symbol := range defaultSymbols {
-		options.series = append(options.series, market.Series{Symbol: symbol, Interval: market.Minute1})
+		followed = append(followed, market.Series{Symbol: symbol, Interval: market.Minute1})
 	}
 	// What a process finds that was down for a week, so that there is much to repair.
 	began := clock.Now()
 	down := began.AddDate(0, 0, -7).Truncate(time.Minute)
 	past := market.TimeRange{Start: down.Add(-time.Hour), End: down}
-	for _, series := range options.series {
+	for _, series := range followed {
 		runHere(t, exchange, crashing.url, "backfill", "-symbol", string(series.Symbol), "-interval", string(series.Interval),
 			"-from", past.Start.Format(time.RFC3339), "-to", past.End.Format(time.RFC3339))
 	}
@@ -118,7 +119,7 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 	defer stop()
 	stopped := make(chan error, 1)
 	go func() {
-		stopped <- follow(ctx, database, client, forecast.NewForecaster(database, database), live.NewHub(api.EncodeUpdate), options)
+		stopped <- follow(ctx, database, client, forecast.NewForecaster(database, database), live.NewHub(api.EncodeUpdate), options, always(followed...))
 	}()
 	<-clock.After(20 * time.Minute)
 	crashing.crash()
@@ -143,7 +144,7 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 	}
 	past.End = clock.Now()
 	missing, different := 0, 0
-	for _, series := range options.series {
+	for _, series := range followed {
 		if lost, _ := compareWithSource(t, database, source, series, following); lost > 0 {
 			t.Errorf("%s: %d candles that closed while it was followed are missing", series, lost)
 		}
@@ -160,12 +161,12 @@ func TestAnHourOfATroubledMarketIsTheTruth(t *testing.T) {
 	since := []string{"-interval", string(market.Minute1), "-from", past.Start.Format(time.RFC3339)}
 	runHere(t, exchange, crashing.url, append([]string{"repair"}, since...)...)
 	runHere(t, exchange, crashing.url, append([]string{"reconcile", "-mend"}, since...)...)
-	for _, series := range options.series {
+	for _, series := range followed {
 		if lost, wrong := compareWithSource(t, database, source, series, past); lost > 0 || wrong > 0 {
 			t.Errorf("%s: %d candles are still missing and %d still differ", series, lost, wrong)
 		}
 	}
-	checkSamples(t, crashing.url, options.series, following)
+	checkSamples(t, crashing.url, followed, following)
 }
 
 // compareWithSource returns how many candles of a range that the source has are
@@ -246,4 +247,13 @@ func checkSamples(t *testing.T, databaseURL string, series []market.Series, r ma
 			t.Errorf("%s: %d of %d places are sampled", s.Symbol, ticks, places)
 		}
 	}
+}
+
+const sampleEvery = 5 * time.Second
+
+// always has series followed that do not change.
+func always(series ...market.Series) <-chan followedSeries {
+	changes := make(chan followedSeries, 1)
+	changes <- followedSeries{series: series, every: sampleEvery}
+	return changes
 }

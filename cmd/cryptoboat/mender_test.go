@@ -147,9 +147,8 @@ func TestFollowMendsWhatIsUntrue(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() {
 		stopped <- follow(ctx, database, client, forecast.NewForecaster(database, database), hub, liveOptions{
-			series: []market.Series{btc15m}, stream: "ws" + exchange.url[len("http"):], clock: marketClock(),
-			every: sampleEvery, log: slog.New(slog.DiscardHandler),
-		})
+			stream: "ws" + exchange.url[len("http"):], clock: marketClock(), log: slog.New(slog.DiscardHandler),
+		}, always(btc15m))
 	}()
 	defer func() {
 		stop()
@@ -236,14 +235,14 @@ func TestFollowWaitsForTheExchange(t *testing.T) {
 			}
 			return nil, market.Errorf(code, "not now")
 		}
-		if err := follow(ctx, database, away, nil, nil, options); err != nil || asked != 3 {
+		if err := follow(ctx, database, away, nil, nil, options, always(btc15m)); err != nil || asked != 3 {
 			t.Errorf("%s: asked %d times, error %v", code, asked, err)
 		}
 		stop()
 	}
 	for _, code := range []market.Code{market.Conflict, market.Invalid} {
 		other := func() (*binance.Client, error) { return nil, market.Errorf(code, "never") }
-		if err := follow(t.Context(), database, other, nil, nil, options); market.ErrorCode(err) != code {
+		if err := follow(t.Context(), database, other, nil, nil, options, always(btc15m)); market.ErrorCode(err) != code {
 			t.Errorf("error %v", err)
 		}
 	}

@@ -8,18 +8,23 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/cryptoboat/cryptoboat/internal/accounts"
 	"github.com/cryptoboat/cryptoboat/internal/api"
 	"github.com/cryptoboat/cryptoboat/internal/binance"
+	"github.com/cryptoboat/cryptoboat/internal/coingecko"
 	"github.com/cryptoboat/cryptoboat/internal/dashboard"
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/jobs"
 	"github.com/cryptoboat/cryptoboat/internal/live"
-	"github.com/cryptoboat/cryptoboat/internal/market"
+	"github.com/cryptoboat/cryptoboat/internal/settings"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
 
-// adminVariable holds the password of the administrator.
+// adminVariable holds the password of the first admin, where there is none yet.
 const adminVariable = "CRYPTOBOAT_ADMIN_PASSWORD"
 
 // Limits on a connection: no request here takes long to send, and the largest
@@ -30,17 +35,18 @@ const (
 	writeTimeout  = 60 * time.Second
 	idleTimeout   = 2 * time.Minute
 	// shutdownTimeout is what requests in flight are given to end, and
-	// followTimeout what the market's last samples are to be stored meanwhile. With
-	// what the database's connections take after them it makes less than 5 seconds.
+	// besideTimeout what the market's last samples and the work on jobs are meanwhile.
+	// With what the database's connections take after them it makes less than 5 seconds.
 	shutdownTimeout = 3 * time.Second
-	followTimeout   = 3500 * time.Millisecond
+	besideTimeout   = 3500 * time.Millisecond
+	// settingsEvery is how often it is looked whether the settings have changed.
+	settingsEvery = 2 * time.Second
 )
 
 func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	address := flags.String("listen", "127.0.0.1:8080", "address to serve on")
-	interval := addIntervalFlag(flags, market.Minute15)
-	costs := addCostFlags(flags)
 	stream := flags.Bool("stream", true, "follow the live market; without it, serve what is stored")
+	working := flags.Bool("jobs", true, "work on jobs; without it, others do")
 	if err := parse(flags, arguments); err != nil {
 		return err
 	}
@@ -51,17 +57,11 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 		return err
 	}
 	defer database.Close()
-	client, err := openExchange(e, database)
+	s, err := newServing(ctx, e, database, *stream, logger)
 	if err != nil {
 		return err
 	}
-	forecaster := forecast.NewForecaster(database, database)
-	forecaster.ReckonWith(*costs)
-	var hub *live.Hub
-	if *stream {
-		hub = live.NewHub(api.EncodeUpdate)
-	}
-	handler, err := newHandler(ctx, database, forecaster, hub, e.get(adminVariable), logger)
+	handler, err := newHandler(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -75,63 +75,154 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 	// for a market that cannot be followed: what is stored can be served.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	followed := make(chan struct{})
-	if !*stream {
-		close(followed)
-	} else {
-		options := liveOptions{
-			stream: e.get(streamVariable), clock: exchangeClock{client}, every: sampleEvery, log: logger,
-		}
-		for _, symbol := range defaultSymbols {
-			options.series = append(options.series, market.Series{Symbol: symbol, Interval: *interval})
-		}
-		exchange := func() (*binance.Client, error) { return client, nil }
-		go func() {
-			defer close(followed)
-			if err := follow(ctx, database, exchange, forecaster, hub, options); err != nil {
+	var beside sync.WaitGroup
+	changes := make(chan followedSeries, 1)
+	changes <- followedOf(s.current())
+	if *stream {
+		options := liveOptions{stream: e.get(streamVariable), clock: exchangeClock{s.exchange}, log: logger}
+		exchange := func() (*binance.Client, error) { return s.exchange, nil }
+		beside.Go(func() {
+			if err := follow(ctx, database, exchange, s.forecaster, s.hub, options, changes); err != nil {
 				logger.Error("the market is not followed", slog.Any("error", err))
 			}
-		}()
+		})
 	}
-	late := make(chan struct{})
-	context.AfterFunc(ctx, func() { time.AfterFunc(followTimeout, func() { close(late) }) })
+	if *working {
+		beside.Go(func() {
+			if err := s.jobs.Run(ctx); err != nil {
+				logger.Error("jobs did not end well", slog.Any("error", err))
+			}
+		})
+	}
+	beside.Go(func() {
+		s.settings.Watch(ctx, s.current(), settingsEvery, func(now settings.Settings) {
+			logger.Info("settings have changed")
+			s.apply(now)
+			select {
+			case <-changes: // which nobody has followed yet
+			default:
+			}
+			changes <- followedOf(now)
+		})
+	})
+	ended, late := make(chan struct{}), make(chan struct{})
+	go func() {
+		beside.Wait()
+		close(ended)
+	}()
+	context.AfterFunc(ctx, func() { time.AfterFunc(besideTimeout, func() { close(late) }) })
 	err = serve(ctx, listener, handler, logger)
 	stop()
 	select {
-	case <-followed:
+	case <-ended:
 	case <-late:
 		logger.Error("what was heard of the market could not be stored in time, the next start accounts for it")
 	}
 	return err
 }
 
-// newHandler puts the API and the pages on one mux behind one middleware. The
-// hub is nil where the market is not followed; streams end with ctx. Without an
-// administrator's password nobody can change anything.
-func newHandler(
-	ctx context.Context, database *timescale.Database, forecaster *forecast.Forecaster, hub *live.Hub,
-	adminPassword string, logger *slog.Logger,
-) (http.Handler, error) {
+// serving is what a serving process is made of.
+type serving struct {
+	database   *timescale.Database
+	exchange   *binance.Client
+	forecaster *forecast.Forecaster
+	settings   *settings.Service
+	accounts   *accounts.Service
+	jobs       *jobs.Service
+	hub        *live.Hub // nil where the market is not followed
+	holds      atomic.Pointer[settings.Settings]
+	log        *slog.Logger
+}
+
+func newServing(ctx context.Context, e environment, database *timescale.Database, stream bool, log *slog.Logger) (*serving, error) {
+	s := &serving{database: database, log: log, settings: settings.NewService(database, log)}
+	var err error
+	if s.accounts, err = accounts.NewService(database, time.Now); err != nil {
+		return nil, err
+	}
+	if err := ensureAdmin(ctx, e, s.accounts, database); err != nil {
+		return nil, err
+	}
+	if s.exchange, err = openExchange(e, database); err != nil {
+		return nil, err
+	}
+	coins, err := coingecko.NewClient(coingecko.Config{URL: e.get(coinsVariable), APIKey: e.get(coinsKeyVariable)})
+	if err != nil {
+		return nil, err
+	}
+	holds, err := s.settings.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.forecaster = forecast.NewForecaster(database, database)
+	if s.jobs, err = newJobs(workers{
+		database: database, exchange: s.exchange, coins: coins, forecaster: s.forecaster,
+		settings: s.settings, accounts: s.accounts, now: time.Now, log: log,
+	}, holds); err != nil {
+		return nil, err
+	}
+	if stream {
+		s.hub = live.NewHub(api.EncodeUpdate)
+	}
+	s.holds.Store(&holds)
+	s.forecaster.ReckonWith(forecast.Costs{Fee: holds.Fee, Spread: holds.Spread})
+	return s, nil
+}
+
+// current returns the settings that hold.
+func (s *serving) current() settings.Settings { return *s.holds.Load() }
+
+// apply makes everything but the stream go by other settings.
+func (s *serving) apply(now settings.Settings) {
+	s.holds.Store(&now)
+	s.forecaster.ReckonWith(forecast.Costs{Fee: now.Fee, Spread: now.Spread})
+	s.jobs.Change(planOf(now))
+}
+
+// ensureAdmin makes sure that somebody can change the service. The password that it
+// makes is printed where people look, once, and to no log.
+func ensureAdmin(ctx context.Context, e environment, people *accounts.Service, database *timescale.Database) error {
+	has, err := database.HasAdmin(ctx)
+	if err != nil || has {
+		return err
+	}
+	made, err := people.EnsureAdmin(ctx, e.get(adminVariable))
+	if err != nil {
+		return fmt.Errorf("make the first admin with the password of %s: %w", adminVariable, err)
+	}
+	if made != "" {
+		fmt.Fprintf(e.out, "The first admin is %s with the password %s, which is shown this once: change it by \"cryptoboat users password %s\"\n",
+			accounts.FirstAdmin, made, accounts.FirstAdmin)
+	}
+	return nil
+}
+
+// newHandler puts the API and the pages on one mux behind one middleware. Streams end
+// with ctx.
+func newHandler(ctx context.Context, s *serving) (http.Handler, error) {
 	mux := http.NewServeMux()
 	dependencies := api.Dependencies{
-		History: database, Coins: database, Forecaster: forecaster,
-		Records: database, Models: forecaster, Trainer: forecaster, Database: database, AdminPassword: adminPassword,
+		History: s.database, Coins: s.database, Forecaster: s.forecaster,
+		Records: s.database, Models: s.forecaster, Database: s.database,
+		Accounts: s.accounts, Settings: s.settings, Current: s.current,
+		Jobs: s.jobs, Runs: s.database,
 		Now: time.Now, Stopping: ctx.Done(),
 	}
-	if hub != nil {
-		dependencies.Live = hub
+	if s.hub != nil {
+		dependencies.Live = s.hub
 	}
 	if err := api.Register(mux, dependencies); err != nil {
 		return nil, err
 	}
 	err := dashboard.Register(mux, dashboard.Dependencies{
-		History: database, Coins: database, Forecaster: forecaster, Record: database, Models: forecaster,
-		Live: hub != nil, Now: time.Now, Log: logger,
+		History: s.database, Coins: s.database, Forecaster: s.forecaster, Record: s.database, Models: s.forecaster,
+		Accounts: s.accounts, Settings: s.settings, Jobs: s.jobs, Runs: s.database,
+		Live: s.hub != nil, Now: time.Now, Log: s.log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return api.Wrap(mux, logger), nil
+	return api.Wrap(mux, s.accounts, s.current, s.log), nil
 }
 
 // serve answers requests until ctx ends, then lets those in flight finish for

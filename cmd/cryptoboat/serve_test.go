@@ -17,8 +17,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
+	"github.com/cryptoboat/cryptoboat/internal/live"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/simulator"
+	"github.com/cryptoboat/cryptoboat/internal/timescale"
 	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
 
@@ -31,7 +33,7 @@ func TestServe(t *testing.T) {
 	if _, _, err := forecast.NewForecaster(database, database).Train(t.Context(), series, window, nil); err != nil {
 		t.Fatal(err)
 	}
-	handler, err := newHandler(t.Context(), database, forecast.NewForecaster(database, database), nil, "", slog.New(slog.DiscardHandler))
+	handler, err := handlerOf(t, database, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,13 +145,16 @@ func startServing(t *testing.T, exchange *offlineExchange, databaseURL string) (
 	ctx, end := context.WithCancel(t.Context())
 	t.Cleanup(end)
 	reader, writer := io.Pipe()
+	if code, _, complaints := exchange.run(t, databaseURL, "settings", "websocket_stream_interval", "1m"); code != 0 {
+		t.Fatal(complaints)
+	}
 	variables := map[string]string{
-		databaseVariable: databaseURL, exchangeVariable: exchange.url, streamVariable: "ws" + exchange.url[len("http"):],
+		adminVariable: "correct horse battery", databaseVariable: databaseURL, exchangeVariable: exchange.url, streamVariable: "ws" + exchange.url[len("http"):],
 	}
 	served := make(chan int, 1)
 	go func() {
 		served <- run(ctx, environment{out: writer, errors: io.Discard, get: func(name string) string { return variables[name] }},
-			[]string{"serve", "-listen", "127.0.0.1:0", "-interval", "1m"})
+			[]string{"serve", "-listen", "127.0.0.1:0", "-jobs=false"})
 		writer.Close()
 	}()
 	line, err := bufio.NewReader(reader).ReadString('\n')
@@ -305,4 +310,17 @@ func freezable(t *testing.T, databaseURL string) (way string, freeze func()) {
 	})
 	server.Host = listener.Addr().String()
 	return server.String(), func() { frozen.Store(true) }
+}
+
+// handlerOf is what a service serves that neither follows the market, but by the hub,
+// nor works on jobs.
+func handlerOf(t testing.TB, database *timescale.Database, hub *live.Hub) (http.Handler, error) {
+	t.Helper()
+	nothing := environment{out: io.Discard, errors: io.Discard, get: func(string) string { return "" }}
+	s, err := newServing(t.Context(), nothing, database, false, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.hub = hub
+	return newHandler(t.Context(), s)
 }

@@ -20,28 +20,16 @@ func runSettings(ctx context.Context, e environment, flags *flag.FlagSet, argume
 	if err := parse(flags, arguments); err != nil {
 		return err
 	}
+	values, err := settingValues(flags.Args(), *reset)
+	if err != nil {
+		return err
+	}
 	database, err := openDatabase(ctx, e)
 	if err != nil {
 		return err
 	}
 	defer database.Close()
 	service := settings.NewService(database, slog.New(slog.NewTextHandler(e.errors, nil)))
-	named := flags.Args()
-	values := map[settings.Name]*string{}
-	switch {
-	case *reset && len(named) == 0:
-		return market.Errorf(market.Invalid, "name the settings to put back: cryptoboat settings -reset symbols")
-	case *reset:
-		for _, name := range named {
-			values[settings.Name(name)] = nil
-		}
-	case len(named)%2 != 0:
-		return market.Errorf(market.Invalid, "give a value with each name: cryptoboat settings symbols BTCUSDT,ETHUSDT")
-	default:
-		for k := 0; k < len(named); k += 2 {
-			values[settings.Name(named[k])] = &named[k+1]
-		}
-	}
 	if len(values) > 0 {
 		if err := service.Set(ctx, accounts.CommandLine, values); err != nil {
 			return err
@@ -57,13 +45,54 @@ func runSettings(ctx context.Context, e environment, flags *flag.FlagSet, argume
 		return encoder.Encode(list)
 	}
 	table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SETTING\tVALUE\tCHANGED")
+	fmt.Fprintln(table, "SETTING\tVALUE\tDEFAULT\tCHANGED")
 	for _, s := range list {
 		changed := "-"
 		if s.Changed {
 			changed = s.ChangedAt.Value.Format(time.RFC3339) + " by " + s.ChangedBy
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Name, s.Value, changed)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", s.Name, orNone(s.Value), orNone(s.Default), changed)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, s := range list {
+		if s.Problem != "" {
+			fmt.Fprintf(e.errors, "the default holds in place of what was given: %s\n", s.Problem)
+		}
+	}
+	return nil
+}
+
+// settingValues returns what a command line makes of which settings, nil for a default.
+func settingValues(arguments []string, reset bool) (map[settings.Name]*string, error) {
+	step := 2
+	switch {
+	case reset && len(arguments) == 0:
+		return nil, market.Errorf(market.Invalid, "name the settings to put back: cryptoboat settings -reset symbols")
+	case reset:
+		step = 1
+	case len(arguments)%2 != 0:
+		return nil, market.Errorf(market.Invalid, "give a value with each name: cryptoboat settings symbols BTCUSDT,ETHUSDT")
+	}
+	values := map[settings.Name]*string{}
+	for k := 0; k < len(arguments); k += step {
+		name := settings.Name(arguments[k])
+		if _, twice := values[name]; twice {
+			return nil, market.Errorf(market.Invalid, "%s is given twice", name)
+		}
+		values[name] = nil
+		if !reset {
+			values[name] = &arguments[k+1]
+		}
+	}
+	return values, nil
+}
+
+// orNone shows an empty value as one.
+func orNone(value string) string {
+	if value == "" {
+		return "(empty)"
+	}
+	return value
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/history"
+	"github.com/cryptoboat/cryptoboat/internal/jobs"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -65,6 +66,10 @@ type Dependencies struct {
 	Forecaster Forecaster
 	Record     Record           // nil where the service keeps none
 	Models     Models           // nil where the service keeps none
+	Accounts   Accounts         // nil where nobody can log in
+	Settings   Settings
+	Jobs       Jobs
+	Runs       jobs.Records
 	Live       bool             // whether the API's stream follows the market
 	Now        func() time.Time // the clock that ages are told by
 	Log        *slog.Logger     // takes what a visitor must not see

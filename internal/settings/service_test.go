@@ -263,6 +263,30 @@ func TestSettingsAreChangedOneAfterTheOther(t *testing.T) {
 	}
 }
 
+// TestNobodyDecidesOnWhatIsBeingChanged changes a range's start while another change of
+// its end, which fits the old start only, is asked for.
+func TestNobodyDecidesOnWhatIsBeingChanged(t *testing.T) {
+	service, database := open(t)
+	err := database.ChangeSettings(t.Context(), "boss", func([]settings.Stored) ([]settings.Change, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err := service.Set(ctx, boss, values("train_model_date_end", "2020-01-01")); err == nil || ctx.Err() == nil {
+			t.Errorf("another change did not wait: %v", err)
+		}
+		if _, err := service.Get(t.Context()); err != nil {
+			t.Errorf("a reader had to wait: %v", err)
+		}
+		entry := accounts.EntryOf(boss, accounts.ChangeSetting, "train_model_date_start", accounts.Done, nil)
+		return []settings.Change{{Name: "train_model_date_start", Value: "2021-01-01T00:00:00Z", Entry: entry}}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := service.Set(t.Context(), boss, values("train_model_date_end", "2020-01-01")); market.ErrorCode(err) != market.Invalid {
+		t.Errorf("an end before the new start gave %v", err)
+	}
+}
+
 func TestWatch(t *testing.T) {
 	service, _ := open(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -100,14 +100,10 @@ var parser = cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron
 // ParseSchedule returns the schedule that a cron specification in UTC describes: five
 // fields, or six with the seconds first. The error is Invalid for one that cannot be
 // read, comes true more often than once a minute, or can be two years in coming.
-func ParseSchedule(specification string) (schedule cron.Schedule, err error) {
+func ParseSchedule(specification string) (cron.Schedule, error) {
 	bad := market.Errorf(market.Invalid, "give five fields of cron, or six with the seconds first, such as \"7 */15 * * * *\": in UTC, at most once a minute")
-	defer func() {
-		if recover() != nil { // the library indexes out of range where a time zone stands alone
-			schedule, err = nil, bad
-		}
-	}()
-	// All is in UTC here, a zone of its own would only mislead.
+	// All is in UTC here, a zone of its own would only mislead, and the library panics
+	// where one stands alone.
 	if len(specification) > mostScheduleBytes || slices.Contains([]byte(specification), '=') {
 		return nil, bad
 	}
