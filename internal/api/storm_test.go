@@ -26,7 +26,6 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/jobs"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/settings"
-	"github.com/cryptoboat/cryptoboat/internal/timescale"
 	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
 
@@ -186,7 +185,11 @@ func newStorm(t *testing.T) *storm {
 }
 
 // storeStormCandles stores a day of candles, so that there is something to answer with.
-func storeStormCandles(t *testing.T, database *timescale.Database) {
+func storeStormCandles(t *testing.T, database interface {
+	ClaimOrigin(ctx context.Context, origin history.Origin) error
+	StoreClosed(ctx context.Context, series market.Series, candle market.Candle) error
+	WriteCoins(ctx context.Context, coins []market.Coin) (int64, error)
+}) {
 	t.Helper()
 	if err := database.ClaimOrigin(t.Context(), history.Simulated); err != nil {
 		t.Fatal(err)

@@ -64,9 +64,9 @@ type Dependencies struct {
 	History    History
 	Coins      Coins
 	Forecaster Forecaster
-	Record     Record           // nil where the service keeps none
-	Models     Models           // nil where the service keeps none
-	Accounts   Accounts         // nil where nobody can log in
+	Record     Record   // nil where the service keeps none
+	Models     Models   // nil where the service keeps none
+	Accounts   Accounts // nil where nobody can log in
 	Settings   Settings
 	Jobs       Jobs
 	Runs       jobs.Records

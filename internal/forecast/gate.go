@@ -14,6 +14,10 @@ const (
 	leastPointSkill = -0.001 // where the whole confidence interval is below 0
 	rivalTolerance  = 0.005  // as a share of the incumbent's pinball loss
 	fewestToCompare = 96     // candles: a day of 15m
+	// firstTolerance is by how much a model may be worse than the baselines where no
+	// other could forecast: a month's losses differ by as much by chance, and without
+	// it nobody would get a forecast to hold against them.
+	firstTolerance = 0.005
 )
 
 // rival is how the incumbent and the candidate did on the candles of the newest
@@ -32,10 +36,14 @@ func verdict(m Metrics, incumbent *rival) Verdict {
 	if m.Rows == 0 {
 		return unmeasured(incumbent)
 	}
+	tolerance, least := 0.0, leastPointSkill
+	if incumbent == nil || incumbent.unreadable != nil {
+		tolerance, least = firstTolerance, -firstTolerance
+	}
 	var c comparison
-	c.compare(lossesOf(m, ownLoss), 0, other{harName, lossesOf(m, lossOf(harName))}, other{ewma, lossesOf(m, lossOf(ewma))})
+	c.compare(lossesOf(m, ownLoss), tolerance, other{harName, lossesOf(m, lossOf(harName))}, other{ewma, lossesOf(m, lossOf(ewma))})
 	for _, s := range append([]Scores{m.Scores}, m.Quarters...) {
-		if s.PointSkill < leastPointSkill && s.PointSkillHigh < 0 {
+		if s.PointSkill < least && s.PointSkillHigh < 0 {
 			c.worse = append(c.worse, fmt.Sprintf("a point whose squared error is %.2f %% above that of %q, and surely above it", -s.PointSkill*100, priceStays))
 		}
 	}
