@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/cryptoboat/cryptoboat/internal/accounts"
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/jobs"
@@ -101,6 +102,8 @@ func register(mux *http.ServeMux, dependencies Dependencies, files fs.FS) error 
 	d := &dashboard{Dependencies: dependencies, chartLibrary: static.has(chartLibrary)}
 	for name, page := range map[string]**template.Template{
 		"market.html": &d.market, "record.html": &d.record, "models.html": &d.models, "failure.html": &d.failure,
+		"login.html": &d.login, "jobs.html": &d.jobs, "run.html": &d.run, "settings.html": &d.settings,
+		"people.html": &d.people, "me.html": &d.me, "audit.html": &d.audit,
 	} {
 		if *page, err = parsePage(name, static); err != nil {
 			return err
@@ -113,7 +116,29 @@ func register(mux *http.ServeMux, dependencies Dependencies, files fs.FS) error 
 	mux.HandleFunc("GET /record/{symbol}/{interval}", serveSeries(d, recordSection, d.record, d.recordPage))
 	mux.HandleFunc("GET /models/{symbol}", d.withHoldings(serveSymbol(modelsSection)))
 	mux.HandleFunc("GET /models/{symbol}/{interval}", serveSeries(d, modelsSection, d.models, d.modelsPage))
+	if dependencies.Accounts != nil {
+		d.registerService(mux)
+	}
 	return nil
+}
+
+// registerService adds the pages of the service itself.
+func (d *dashboard) registerService(mux *http.ServeMux) {
+	mux.HandleFunc("GET /login", d.withHoldings(d.serveLogin))
+	mux.HandleFunc("POST /login", d.withHoldings(d.takeLogin))
+	mux.HandleFunc("POST /logout", d.forRole(accounts.Viewer, d.takeLogout))
+	mux.HandleFunc("GET /jobs", d.withHoldings(d.serveJobs))
+	mux.HandleFunc("GET /jobs/runs/{id}", d.withHoldings(d.serveRun))
+	mux.HandleFunc("POST /jobs/{name}/run", d.forRole(accounts.Admin, d.takeRunNow))
+	mux.HandleFunc("POST /jobs/runs/{id}/retry", d.forRole(accounts.Admin, d.takeRetry))
+	mux.HandleFunc("POST /jobs/runs/{id}/cancel", d.forRole(accounts.Admin, d.takeCancel))
+	mux.HandleFunc("GET /settings", d.forRole(accounts.Viewer, d.serveSettings))
+	mux.HandleFunc("POST /settings", d.forRole(accounts.Admin, d.takeSetting))
+	mux.HandleFunc("GET /people", d.forRole(accounts.Admin, d.servePeople))
+	mux.HandleFunc("POST /people/{action}", d.forRole(accounts.Admin, d.takePeople))
+	mux.HandleFunc("GET /audit", d.forRole(accounts.Admin, d.serveAudit))
+	mux.HandleFunc("GET /me", d.forRole(accounts.Viewer, d.serveMe))
+	mux.HandleFunc("POST /me/{action}", d.forRole(accounts.Viewer, d.takeMe))
 }
 
 // chartLibrary is fetched at build time, so that a build can lack it.
@@ -125,6 +150,13 @@ type dashboard struct {
 	record       *template.Template
 	models       *template.Template
 	failure      *template.Template
+	login        *template.Template
+	jobs         *template.Template
+	run          *template.Template
+	settings     *template.Template
+	people       *template.Template
+	me           *template.Template
+	audit        *template.Template
 	chartLibrary bool
 }
 
@@ -274,6 +306,9 @@ func (d *dashboard) logError(r *http.Request, requestID, message string, err err
 
 // render writes a page, whole or not at all.
 func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, page *template.Template, data any) {
+	if framed, ok := data.(interface{ visitor() *visitor }); ok && framed.visitor() != nil {
+		*framed.visitor() = d.visitorOf(r)
+	}
 	var body bytes.Buffer
 	if err := page.Execute(&body, data); err != nil {
 		cause := d.logError(r, requestID(w), "page not rendered", err)
@@ -283,6 +318,9 @@ func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, p
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	// The next candle changes the page.
 	w.Header().Set("Cache-Control", "no-cache")
+	if accounts.CallerOf(r.Context()).Known() {
+		w.Header().Set("Cache-Control", "no-store")
+	}
 	w.WriteHeader(status)
 	if _, err := body.WriteTo(w); err != nil {
 		d.Log.DebugContext(r.Context(), "page not delivered", "path", r.URL.Path, "error", err)

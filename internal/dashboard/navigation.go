@@ -10,13 +10,16 @@ import (
 // layout is what the frame around every page shows.
 type layout struct {
 	Title     string
-	Simulated bool // the prices are made up
+	Visitor   *visitor // who looks at it; set as the page is rendered
+	Simulated bool     // the prices are made up
 	Symbols   []link
 	Intervals []link
 	Sections  []link // what else there is of the series; empty where the page is of none
 
 	RecordPath, ModelsPath string // likewise
 }
+
+func (l layout) visitor() *visitor { return l.Visitor }
 
 type link struct {
 	Name, Path string
@@ -38,7 +41,7 @@ var (
 // newLayout links to what is stored, within the section; current is zero off the
 // pages of a series.
 func newLayout(title string, h holdings, within section, current market.Series) layout {
-	l := layout{Title: title, Simulated: h.origin == history.Simulated}
+	l := layout{Title: title, Visitor: new(visitor), Simulated: h.origin == history.Simulated}
 	stored := h.stored
 	for _, symbol := range stored.Symbols() {
 		target := home(stored)
