@@ -133,8 +133,9 @@ func logAndRecover(next http.Handler) http.Handler {
 // the database takes none.
 func refuseUnreadable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A query that is not well percent-encoded is the operation's to refuse.
 		query, err := url.QueryUnescape(r.URL.RawQuery)
-		if err != nil || !readable(query) || !readable(r.URL.Path) {
+		if err == nil && !readable(query) || !readable(r.URL.Path) {
 			writeProblem(w, r, newProblem(r.Context(), http.StatusBadRequest, "the address holds what is no text: write it in UTF-8, without zero bytes"))
 			return
 		}

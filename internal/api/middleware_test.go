@@ -205,7 +205,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	}), nil, nil, slog.New(slog.DiscardHandler))
 	body := bytes.NewReader(make([]byte, 2*maxBodyBytes))
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", body))
-	if err == nil || read != maxBodyBytes {
+	if err == nil || read != maxFormBytes {
 		t.Errorf("read %d bytes, error %v", read, err)
 	}
 }

@@ -20,7 +20,7 @@ type jobsPage struct {
 	layout
 	Jobs    []jobRow
 	States  []runSquare // the legend
-	Symbols []market.Symbol
+	Pairs   []market.Symbol
 	Active  bool // something is going on, so that the page is worth to be looked at again
 	Problem string
 }
@@ -54,7 +54,7 @@ func (d *dashboard) serveJobs(w http.ResponseWriter, r *http.Request, h holdings
 }
 
 func (d *dashboard) renderJobs(w http.ResponseWriter, r *http.Request, status int, h holdings, problem string) {
-	page := jobsPage{layout: newLayout("Jobs", h, marketSection, market.Series{}), Symbols: h.stored.Symbols(), Problem: problem}
+	page := jobsPage{layout: newLayout("Jobs", h, marketSection, market.Series{}), Pairs: h.stored.Symbols(), Problem: problem}
 	for _, state := range runStates {
 		page.States = append(page.States, runSquare{State: string(state), Glyph: glyphs[state]})
 	}

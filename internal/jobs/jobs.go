@@ -28,6 +28,9 @@ type Definition struct {
 	Purpose string // a sentence for people
 	// PerSymbol says that each followed symbol has runs of its own.
 	PerSymbol bool
+	// FirstLate says that the first run is due at once where its instant has passed. It
+	// is not where something else has to be done before it, and asks for it then.
+	FirstLate bool
 	// Attempts is how often a run is tried at most.
 	Attempts int
 	// Timeout is what one attempt may take.
@@ -78,10 +81,10 @@ func ParseName(name string) (Name, error) {
 func Definitions() []Definition { return slices.Clone(definitions) }
 
 var definitions = []Definition{
-	{Ingest, "Brings coins and candles up to date and repairs gaps.", true, 3, 15 * time.Minute},
-	{Train, "Trains a model anew, which is put to use if it is good enough.", true, 3, 2 * time.Hour},
-	{Score, "Scores forecasts that were not when their candle closed.", false, 5, 5 * time.Minute},
-	{Maintain, "Tidies the database up.", false, 3, time.Hour},
+	{Ingest, "Brings coins and candles up to date and repairs gaps.", true, true, 3, 15 * time.Minute},
+	{Train, "Trains a model anew, which is put to use if it is good enough.", true, false, 3, 2 * time.Hour},
+	{Score, "Scores forecasts that were not when their candle closed.", false, true, 5, 5 * time.Minute},
+	{Maintain, "Tidies the database up.", false, true, 3, time.Hour},
 }
 
 func definitionOf(name Name) Definition {

@@ -122,6 +122,12 @@ func (s *Service) queueWhatIsDue(ctx context.Context) {
 func (s *Service) queueIfDue(ctx context.Context, run runArgs) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	if run.Trigger == ByCatchUp && !definitionOf(run.Job).FirstLate {
+		before, err := s.store.Runs(ctx, Filter{Job: run.Job, Symbol: run.Symbol, Limit: 1})
+		if err != nil || len(before) == 0 {
+			return err
+		}
+	}
 	isDue, err := s.store.Due(ctx, run.Job, run.Symbol, run.ScheduledAt)
 	if err == nil && isDue {
 		_, err = s.client.Insert(ctx, run, nil)
