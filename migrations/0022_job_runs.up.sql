@@ -20,7 +20,7 @@ CREATE TABLE job_skips (
     CONSTRAINT job_skips_due_key UNIQUE (job, symbol, scheduled_at)
 );
 CREATE INDEX job_skips_skipped_at_idx ON job_skips (skipped_at);
-COMMENT ON TABLE job_skips IS 'Runs that were due while another one of the same job and symbol was active; that one does their work too';
+COMMENT ON TABLE job_skips IS 'Runs that were due while another one of the same job and symbol was active: it, or the next one, does their work';
 COMMENT ON COLUMN job_skips.skip_id IS 'Rises with every skip';
 COMMENT ON COLUMN job_skips.job IS 'Name of the job';
 COMMENT ON COLUMN job_skips.symbol IS 'Symbol that it is of, empty where it is of none';
@@ -72,7 +72,7 @@ FROM river.river_job AS j
 WHERE j.kind = 'run'
 UNION ALL
 SELECT -s.skip_id, s.job, s.symbol, 'skipped', 'schedule', '', s.scheduled_at, s.skipped_at, NULL, s.skipped_at, NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL,
-       'run ' || s.active_run || ' was active and does its work'
+       'run ' || s.active_run || ' was active'
 FROM job_skips AS s;
 COMMENT ON VIEW job_runs IS 'Runs of the jobs, and those that were skipped';
 COMMENT ON COLUMN job_runs.id IS 'Number of the run; that of a skipped one is negative';

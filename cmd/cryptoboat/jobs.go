@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -29,6 +30,17 @@ func runJobs(ctx context.Context, e environment, flags *flag.FlagSet, arguments 
 	if err := parse(flags, arguments); err != nil {
 		return err
 	}
+	of := market.Symbol("")
+	if *symbol != "" {
+		var err error
+		if of, err = market.ParseSymbol(*symbol); err != nil {
+			return err
+		}
+	}
+	filter, err := filterOf(*job, of, *state, *limit)
+	if err != nil {
+		return err
+	}
 	database, err := openDatabase(ctx, e)
 	if err != nil {
 		return err
@@ -48,7 +60,6 @@ func runJobs(ctx context.Context, e environment, flags *flag.FlagSet, arguments 
 	var runs []jobs.Run
 	switch words := flags.Args(); {
 	case len(words) == 0:
-		filter := jobs.Filter{Job: jobs.Name(*job), Symbol: market.Symbol(*symbol), State: jobs.State(*state), Limit: *limit}
 		if runs, err = database.Runs(ctx, filter); err != nil {
 			return err
 		}
@@ -57,7 +68,7 @@ func runJobs(ctx context.Context, e environment, flags *flag.FlagSet, arguments 
 		if err != nil {
 			return err
 		}
-		task := jobs.Task{Symbol: market.Symbol(*symbol), Wanted: market.TimeRange{Start: *from, End: *to}}
+		task := jobs.Task{Symbol: of, Wanted: market.TimeRange{Start: *from, End: *to}}
 		run, err := control.RunNow(ctx, name, task, accounts.CommandLine.Username)
 		if err != nil {
 			return err
@@ -103,6 +114,25 @@ func runJobs(ctx context.Context, e environment, flags *flag.FlagSet, arguments 
 		return encoder.Encode(runs)
 	}
 	return printRuns(e.out, runs)
+}
+
+// filterOf returns which runs are to be listed.
+func filterOf(job string, symbol market.Symbol, state string, limit int) (jobs.Filter, error) {
+	filter := jobs.Filter{Symbol: symbol, State: jobs.State(state), Limit: limit}
+	if job != "" {
+		name, err := jobs.ParseName(job)
+		if err != nil {
+			return jobs.Filter{}, err
+		}
+		filter.Job = name
+	}
+	if state != "" && !slices.Contains(jobs.States, filter.State) {
+		return jobs.Filter{}, market.Errorf(market.Invalid, "there is no such state; there are %v", jobs.States)
+	}
+	if limit < 1 || limit > jobs.MostRuns {
+		return jobs.Filter{}, market.Errorf(market.Invalid, "the limit must be 1 to %d", jobs.MostRuns)
+	}
+	return filter, nil
 }
 
 func printRuns(w io.Writer, runs []jobs.Run) error {

@@ -51,6 +51,9 @@ const (
 	Skipped   State = "skipped"   // was due while another run of the same was active
 )
 
+// States are all states.
+var States = []State{Queued, Running, Retrying, Succeeded, Failed, Cancelled, Skipped}
+
 // Final reports whether a run in this state stays as it is.
 func (s State) Final() bool {
 	return s == Succeeded || s == Failed || s == Cancelled || s == Skipped
