@@ -140,7 +140,7 @@ func TestServeSamplesByTheExchangesClock(t *testing.T) {
 const moreThanASample = 14
 
 // startServing runs serve, which stop tells to end and returns its exit code.
-func startServing(t *testing.T, exchange *offlineExchange, databaseURL string) (address string, stop func() (code int)) {
+func startServing(t *testing.T, exchange *offlineExchange, databaseURL string, flags ...string) (address string, stop func() (code int)) {
 	t.Helper()
 	ctx, end := context.WithCancel(t.Context())
 	t.Cleanup(end)
@@ -149,12 +149,12 @@ func startServing(t *testing.T, exchange *offlineExchange, databaseURL string) (
 		t.Fatal(complaints)
 	}
 	variables := map[string]string{
-		adminVariable: "correct horse battery", databaseVariable: databaseURL, exchangeVariable: exchange.url, streamVariable: "ws" + exchange.url[len("http"):],
+		adminVariable: "correct horse battery", coinsVariable: exchange.url + "/api/v3", databaseVariable: databaseURL, exchangeVariable: exchange.url, streamVariable: "ws" + exchange.url[len("http"):],
 	}
 	served := make(chan int, 1)
 	go func() {
 		served <- run(ctx, environment{out: writer, errors: io.Discard, get: func(name string) string { return variables[name] }},
-			[]string{"serve", "-listen", "127.0.0.1:0", "-jobs=false"})
+			append([]string{"serve", "-listen", "127.0.0.1:0", "-jobs=false"}, flags...))
 		writer.Close()
 	}()
 	line, err := bufio.NewReader(reader).ReadString('\n')
