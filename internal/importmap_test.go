@@ -33,9 +33,10 @@ var importMap = map[string][]string{
 	"internal/timescale": {"internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs", "migrations"},
 	"migrations":         {},
 	// Delivery: never an adapter.
-	"internal/api":       {"internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs"},
-	"internal/dashboard": {"internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs", "charts"},
-	"charts":             {"internal/market", "internal/forecast"},
+	"internal/httpstatus": {"internal/market"},
+	"internal/api":        {"internal/httpstatus", "internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs"},
+	"internal/dashboard":  {"internal/httpstatus", "internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs", "charts"},
+	"charts":              {"internal/market", "internal/forecast"},
 	// What tests of any package may use.
 	"internal/timescale/timescaletest": {"internal/timescale"},
 	"internal/browsertest":             {},

@@ -10,20 +10,12 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/cryptoboat/cryptoboat/internal/httpstatus"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
-// statuses is the one place where a domain error becomes an HTTP status of the API.
-var statuses = map[market.Code]int{
-	market.Invalid:      http.StatusUnprocessableEntity,
-	market.NotFound:     http.StatusNotFound,
-	market.Conflict:     http.StatusConflict,
-	market.Unauthorized: http.StatusUnauthorized,
-	market.Forbidden:    http.StatusForbidden,
-	market.Throttled:    http.StatusTooManyRequests,
-	market.Unavailable:  http.StatusServiceUnavailable,
-	market.Internal:     http.StatusInternalServerError,
-}
+// statuses are the HTTP statuses of domain errors.
+var statuses = httpstatus.ByCode
 
 // problem is the body of every failure (RFC 9457). It holds no value that the
 // client sent and no text of an internal error.

@@ -92,27 +92,6 @@ func back(w http.ResponseWriter, r *http.Request, path string) {
 	http.Redirect(w, r, path, http.StatusSeeOther)
 }
 
-// problemStatus is the status of a page that shows what is wrong with a form.
-func problemStatus(err error) int {
-	switch market.ErrorCode(err) {
-	case market.Invalid:
-		return http.StatusUnprocessableEntity
-	case market.NotFound:
-		return http.StatusNotFound
-	case market.Conflict:
-		return http.StatusConflict
-	case market.Unauthorized:
-		return http.StatusUnauthorized
-	case market.Forbidden:
-		return http.StatusForbidden
-	case market.Throttled:
-		return http.StatusTooManyRequests
-	case market.Unavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
-}
-
 // problemText is what a page says of an error; the log has what a visitor must not see.
 func (d *dashboard) problemText(w http.ResponseWriter, r *http.Request, err error) string {
 	if market.ErrorCode(err) == market.Internal {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
+	"github.com/cryptoboat/cryptoboat/internal/httpstatus"
 	"github.com/cryptoboat/cryptoboat/internal/jobs"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
@@ -224,7 +225,7 @@ func (d *dashboard) takeRunNow(w http.ResponseWriter, r *http.Request, h holding
 		err = d.noteRun(r, accounts.RunJob, run)
 	}
 	if err != nil {
-		d.renderJobs(w, r, problemStatus(err), h, d.problemText(w, r, err))
+		d.renderJobs(w, r, httpstatus.Of(err), h, d.problemText(w, r, err))
 		return
 	}
 	back(w, r, runPath(run.ID))
@@ -249,7 +250,7 @@ func (d *dashboard) changeRun(w http.ResponseWriter, r *http.Request, h holdings
 		err = d.noteRun(r, action, run)
 	}
 	if err != nil {
-		d.renderRun(w, r, problemStatus(err), h, d.problemText(w, r, err))
+		d.renderRun(w, r, httpstatus.Of(err), h, d.problemText(w, r, err))
 		return
 	}
 	back(w, r, runPath(run.ID))

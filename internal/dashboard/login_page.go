@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
+	"github.com/cryptoboat/cryptoboat/internal/httpstatus"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -43,7 +44,7 @@ func (d *dashboard) takeLogin(w http.ResponseWriter, r *http.Request, h holdings
 			w.Header().Set("Retry-After", strconv.Itoa(seconds))
 			problem = fmt.Sprintf("There were too many wrong passwords. Wait for %d seconds.", seconds)
 		}
-		d.renderLogin(w, r, problemStatus(err), h, username, next, problem)
+		d.renderLogin(w, r, httpstatus.Of(err), h, username, next, problem)
 		return
 	}
 	setSession(w, r, secret, accounts.SessionLifetime)

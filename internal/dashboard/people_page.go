@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
+	"github.com/cryptoboat/cryptoboat/internal/httpstatus"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -85,7 +86,7 @@ func (d *dashboard) takePeople(w http.ResponseWriter, r *http.Request, h holding
 	}
 	status := http.StatusOK
 	if err != nil {
-		status, page.Problem, page.Done = problemStatus(err), d.problemText(w, r, err), ""
+		status, page.Problem, page.Done = httpstatus.Of(err), d.problemText(w, r, err), ""
 	}
 	d.renderPeople(w, r, status, h, page)
 }
@@ -188,7 +189,7 @@ func (d *dashboard) takeMe(w http.ResponseWriter, r *http.Request, h holdings) {
 	}
 	status := http.StatusOK
 	if err != nil {
-		status, page.Problem = problemStatus(err), d.problemText(w, r, err)
+		status, page.Problem = httpstatus.Of(err), d.problemText(w, r, err)
 	}
 	d.renderMe(w, r, status, h, page)
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
+	"github.com/cryptoboat/cryptoboat/internal/httpstatus"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/settings"
 )
@@ -54,7 +55,7 @@ func (d *dashboard) takeSetting(w http.ResponseWriter, r *http.Request, h holdin
 		value = nil
 	}
 	if err := d.Settings.Set(r.Context(), accounts.CallerOf(r.Context()), map[settings.Name]*string{name: value}); err != nil {
-		d.renderSettings(w, r, problemStatus(err), h, name, given, d.problemText(w, r, err))
+		d.renderSettings(w, r, httpstatus.Of(err), h, name, given, d.problemText(w, r, err))
 		return
 	}
 	back(w, r, "/settings?saved="+string(name)+"#"+string(name))
