@@ -44,6 +44,9 @@ func evaluateArchive(t testing.TB, folder string, more ...string) (out string) {
 }
 
 func TestEvaluationTableGolden(t *testing.T) {
+	if raceEnabled {
+		t.Skip("its arithmetic is slow under -race; TestTheDocumentEqualsTheTables runs the same code there")
+	}
 	if runtime.GOARCH != "amd64" {
 		t.Skip("skipped: the golden numbers are those of amd64; processors with fused multiply-add round a little otherwise")
 	}
