@@ -11,6 +11,9 @@ import (
 
 // TestTheRegistry trains models of real candles and goes back from one to another.
 func TestTheRegistry(t *testing.T) {
+	if raceEnabled {
+		t.Skip("its trainings take minutes under -race; the tests of internal/forecast and internal/timescale train, promote and prune at once there")
+	}
 	url := timescaletest.URL(t)
 	btc, eth := realCandles(t, "BTCUSDT/15m"), realCandles(t, "ETHUSDT/15m")
 	step := func(says string, arguments ...string) (out string) {
