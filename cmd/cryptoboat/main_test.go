@@ -136,8 +136,8 @@ func TestFromFilesToForecast(t *testing.T) {
 			t.Fatalf("cryptoboat %s: exit code %d, wanted %q:\n%s%s", strings.Join(arguments, " "), code, says, out, complaints)
 		}
 	}
-	step("schema 22 of 22", "migrate", "up")
-	step("schema 22 of 22", "migrate", "status")
+	step("schema 23 of 23", "migrate", "up")
+	step("schema 23 of 23", "migrate", "status")
 	step("nothing is stored", "coverage")
 	step("174902 candles new, 0 unchanged, 0 corrected", "import", btc, eth)
 	step("0 candles new, 174902 unchanged, 0 corrected", "import", btc, eth)

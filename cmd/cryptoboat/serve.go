@@ -155,16 +155,16 @@ func newServing(ctx context.Context, e environment, database *timescale.Database
 		return nil, err
 	}
 	s.forecaster = forecast.NewForecaster(database, database)
-	if s.jobs, err = newJobs(workers{
-		database: database, exchange: s.exchange, coins: coins, forecaster: s.forecaster,
-		settings: s.settings, accounts: s.accounts, now: time.Now, log: log,
-	}, holds); err != nil {
-		return nil, err
-	}
 	if stream {
 		s.hub = live.NewHub(api.EncodeUpdate)
 	}
 	s.holds.Store(&holds)
+	if s.jobs, err = newJobs(workers{
+		database: database, exchange: s.exchange, coins: coins, forecaster: s.forecaster,
+		settings: s.settings, accounts: s.accounts, hub: s.hub, current: s.current, now: time.Now, log: log,
+	}, holds); err != nil {
+		return nil, err
+	}
 	s.forecaster.ReckonWith(forecast.Costs{Fee: holds.Fee, Spread: holds.Spread})
 	return s, nil
 }

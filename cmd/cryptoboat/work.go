@@ -13,6 +13,7 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/jobs"
+	"github.com/cryptoboat/cryptoboat/internal/live"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/settings"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
@@ -26,6 +27,8 @@ type workers struct {
 	forecaster *forecast.Forecaster
 	settings   *settings.Service
 	accounts   *accounts.Service
+	hub        *live.Hub                // nil where the market is not followed
+	current    func() settings.Settings // those that hold
 	now        func() time.Time
 	log        *slog.Logger
 }
@@ -37,7 +40,7 @@ func newJobs(w workers, s settings.Settings) (*jobs.Service, error) {
 	works := map[jobs.Name]jobs.Work{
 		jobs.Ingest: jobs.NewIngest(jobs.IngestConfig{
 			Settings: w.settings, Backfiller: backfiller, Stored: w.database, Coins: w.coins, CoinStore: w.database,
-			Claim: func(ctx context.Context) error { return claimDatabase(ctx, w.database, w.exchange) },
+			Claim: w.claim, Mended: w.tellMended,
 			Ingested: func(ctx context.Context, series market.Series) error {
 				return trainFirst(ctx, w, service, series.Symbol)
 			},
@@ -51,6 +54,15 @@ func newJobs(w workers, s settings.Settings) (*jobs.Service, error) {
 		Driver: w.database.JobDriver(), Store: w.database, Works: works, Plan: planOf(s), Now: w.now, Log: w.log,
 	})
 	return service, err
+}
+
+func (w workers) claim(ctx context.Context) error { return claimDatabase(ctx, w.database, w.exchange) }
+
+// tellMended tells those who follow a series of candles that the stream has not brought.
+func (w workers) tellMended(series market.Series, candles []market.Candle) {
+	if w.hub != nil && series.Interval == w.current().StreamInterval {
+		w.hub.PublishMended(series, candles, exchangeClock{w.exchange}.Now())
+	}
 }
 
 // planOf returns what the settings say is done when.
@@ -90,31 +102,25 @@ func trainFirst(ctx context.Context, w workers, control *jobs.Service, symbol ma
 	return err
 }
 
-const (
-	// refreshedBack is how far back roll-ups are refreshed each day: a process that was
-	// killed between a write and its refresh left some behind.
-	refreshedBack = 7 * 24 * time.Hour
-	// recheckedAfter is when the exchange is asked again for what it had not.
-	recheckedAfter = 30 * 24 * time.Hour
-	// auditKept is how long the audit log is kept.
-	auditKept = 2 * 366 * 24 * time.Hour
-)
+// auditKept is how long the audit log is kept.
+const auditKept = 2 * 366 * 24 * time.Hour
 
-// chores is what maintain does. Packing old chunks by column and dropping old ticks are
-// jobs of the database's own where its edition has them.
+// chores is what maintain does. Removing records of old runs is the queue's own.
 func chores(w workers, backfiller *history.Backfiller) []jobs.Chore {
 	return []jobs.Chore{
-		{Name: "series_refreshed", Do: func(ctx context.Context) (int64, error) {
-			stored, err := w.database.Catalogue(ctx)
-			for k, s := range stored {
-				recent := market.TimeRange{Start: s.Last.Add(-refreshedBack), End: s.Interval.Next(s.Last)}
-				if err := w.database.RefreshRollUps(ctx, s.Series, recent); err != nil {
-					return int64(k), err
-				}
-			}
-			return int64(len(stored)), err
+		{Name: "roll_ups_refreshed", Do: func(ctx context.Context) (int64, error) { return 0, refreshAll(ctx, w.database) }},
+		{Name: "candles_found", Do: jobs.Recheck(jobs.RecheckConfig{
+			Ranges: w.database, Claim: w.claim, Backfiller: backfiller, Now: w.now,
+		})},
+		{Name: "candles_packed", Do: w.database.PackCandles},
+		{Name: "ticks_removed", Do: w.database.DropOldTicks},
+		{Name: "model_files_removed", Do: func(ctx context.Context) (int64, error) {
+			return w.database.PruneModelFiles(ctx, forecast.KeptFiles)
 		}},
-		{Name: "rechecked_candles", Do: func(ctx context.Context) (int64, error) { return recheck(ctx, w, backfiller) }},
+		{Name: "old_scores_corrected", Do: func(ctx context.Context) (int64, error) {
+			news, corrected, err := w.database.ScoreClosed(ctx, time.Time{})
+			return news + corrected, err
+		}},
 		{Name: "sessions_and_tokens_removed", Do: w.accounts.Prune},
 		{Name: "audit_entries_removed", Do: func(ctx context.Context) (int64, error) {
 			return w.database.PruneAudit(ctx, w.now().Add(-auditKept))
@@ -125,27 +131,17 @@ func chores(w workers, backfiller *history.Backfiller) []jobs.Chore {
 	}
 }
 
-// recheck asks the exchange again for what it was confirmed not to have long ago, and
-// returns how many candles it has by now.
-func recheck(ctx context.Context, w workers, backfiller *history.Backfiller) (int64, error) {
-	series, err := w.database.SeriesToRecheck(ctx, w.now().Add(-recheckedAfter))
-	if err != nil || len(series) == 0 {
-		return 0, err
+// refreshAll brings every roll-up up to date: a process that was killed between a write
+// and its refresh left some behind. What is up to date costs next to nothing.
+func refreshAll(ctx context.Context, database *timescale.Database) error {
+	stored, err := database.Catalogue(ctx)
+	if err != nil {
+		return err
 	}
-	if err := claimDatabase(ctx, w.database, w.exchange); err != nil {
-		return 0, err
-	}
-	var found int64
-	for _, s := range series {
-		plan, err := backfiller.Plan(ctx, history.BackfillRequest{Series: s, Recheck: true})
-		if err != nil {
-			return found, err
-		}
-		report, err := backfiller.Run(ctx, plan, func(history.BackfillProgress) {})
-		found += report.New
-		if err != nil {
-			return found, err
+	for _, s := range stored {
+		if err := database.RefreshRollUps(ctx, s.Series, market.TimeRange{Start: s.First, End: s.Interval.Next(s.Last)}); err != nil {
+			return err
 		}
 	}
-	return found, nil
+	return nil
 }

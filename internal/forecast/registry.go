@@ -63,9 +63,9 @@ type ModelStore interface {
 	PruneModels(ctx context.Context, series market.Series, keep int) error
 }
 
-// keptFiles is how many models of a series keep their file: two years of monthly
+// KeptFiles is how many models of a series keep their file: two years of monthly
 // trainings.
-const keptFiles = 24
+const KeptFiles = 24
 
 // Models returns every model of a series, the one trained last first.
 func (f *Forecaster) Models(ctx context.Context, series market.Series) ([]Model, error) {

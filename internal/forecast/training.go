@@ -69,7 +69,7 @@ func (f *Forecaster) train(
 	if trained, err = f.judgeAndSave(ctx, trained, content, exam); err != nil {
 		return Model{}, false, err
 	}
-	if err := f.models.PruneModels(ctx, series, keptFiles); err != nil {
+	if err := f.models.PruneModels(ctx, series, KeptFiles); err != nil {
 		return Model{}, false, fmt.Errorf("model %d is stored, but: %w", trained.ID, err)
 	}
 	return trained, false, nil

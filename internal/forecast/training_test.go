@@ -156,7 +156,7 @@ func TestTwoTrainingsOfTheSameMakeOneModel(t *testing.T) {
 
 func TestOldFilesArePruned(t *testing.T) {
 	stores := newMemory(13000)
-	for k := range int64(keptFiles) {
+	for k := range int64(KeptFiles) {
 		old := Model{ID: 1 + k, Series: btc, DataHash: fmt.Sprint(k), Bytes: 1}
 		stores.models, stores.contents, stores.order = append(stores.models, old), append(stores.contents, []byte{0}), append(stores.order, old.ID)
 	}

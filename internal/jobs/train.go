@@ -34,7 +34,7 @@ func NewTrain(reader SettingsReader, trainer Trainer, now func() time.Time, log 
 		if err != nil {
 			return nil, err
 		}
-		log.InfoContext(ctx, "trained", slog.String("series", series.String()), slog.Int64("model", model.ID),
+		log.InfoContext(ctx, "trained", slog.String("series", series.String()), slog.Int64("model", model.ID), slog.Int("rows", model.Rows),
 			slog.Bool("known_before", known), slog.Bool("promoted", model.Verdict.Promoted), slog.String("verdict", model.Verdict.Reason))
 		if known {
 			return Report{"models_new": 0}, nil

@@ -156,10 +156,8 @@ func (r *repairs) mended(ctx context.Context, f *follower, candles []Mended) {
 		slog.Time("first", candles[0].OpenTime), slog.Time("last", candles[len(candles)-1].OpenTime))
 	now := r.clock.Now()
 	for _, c := range candles {
-		// Of older ones, a Hub would drop newer ones.
-		if now.Sub(c.OpenTime) <= remembered*f.series.Interval.Length() {
-			closed := Kline{Series: f.series, Candle: c.Candle, Closed: true, EventTime: now, ReceivedAt: time.Now().UTC()}
-			r.hub.Publish(Update{Symbol: f.series.Symbol, Candle: &closed})
+		if u, recent := mendedUpdate(f.series, c.Candle, now); recent {
+			r.hub.Publish(u)
 		}
 		if r.forecasts != nil {
 			r.forecasts.writer.awaitRoom(ctx)

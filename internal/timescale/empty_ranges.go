@@ -2,7 +2,6 @@ package timescale
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -55,19 +54,4 @@ func replaceEmptyRanges(ctx context.Context, tx pgx.Tx, series market.Series, be
 
 func sameEmptyRange(a, b history.EmptyRange) bool {
 	return a.Start.Equal(b.Start) && a.End.Equal(b.End) && a.Asked == b.Asked && a.LastAsked.Equal(b.LastAsked)
-}
-
-// SeriesToRecheck returns the series with places that the exchange was confirmed not to
-// have, and of which it was last asked before an instant.
-func (d *Database) SeriesToRecheck(ctx context.Context, before time.Time) ([]market.Series, error) {
-	rows, _ := d.pool.Query(ctx, `
-		SELECT symbol, interval FROM empty_ranges WHERE confirmed
-		GROUP BY symbol, interval HAVING max(last_asked) < $1 ORDER BY symbol, interval`, before)
-	series, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s market.Series, err error) {
-		return s, row.Scan(&s.Symbol, &s.Interval)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list series whose empty ranges are to be asked for again: %w", err)
-	}
-	return series, nil
 }

@@ -99,19 +99,3 @@ func (d *Database) ScoreForecasts(
 	}
 	return scored.RowsAffected(), nil
 }
-
-// ScoreClosed implements jobs.Scorer. Only delivered candles count: one that is rolled
-// up may lack parts.
-func (d *Database) ScoreClosed(ctx context.Context, since time.Time) (int64, error) {
-	scored, err := d.pool.Exec(ctx, `
-		UPDATE forecasts AS f SET scored_at = now(), actual_open = c.open, actual_close = c.close
-		FROM candles AS c
-		WHERE f.open_time >= $1 AND c.open_time >= $1
-			AND c.symbol = f.symbol AND c.interval = f.interval AND c.open_time = f.open_time
-			AND (f.actual_open, f.actual_close) IS DISTINCT FROM (c.open, c.close)
-			AND c.open > 0 AND c.close > 0 AND c.open < 'Infinity' AND c.close < 'Infinity'`, since)
-	if err != nil {
-		return 0, fmt.Errorf("score forecasts of closed candles: %w", err)
-	}
-	return scored.RowsAffected(), nil
-}

@@ -1,0 +1,1 @@
+DROP INDEX forecasts_unscored_idx;
