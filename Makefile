@@ -72,6 +72,7 @@ check-generated: assets
 	@go mod verify >/dev/null
 	@go mod tidy -diff
 	@go run ./cmd/cryptoboat openapi | diff -u openapi/openapi.yaml - || { echo "openapi/openapi.yaml is stale: make generate"; exit 1; }
+	@scripts/readme | diff -u README.md - || { echo "README.md is stale: make generate"; exit 1; }
 
 .PHONY: lint
 lint: assets
@@ -79,9 +80,11 @@ lint: assets
 	@go run $(STATICCHECK) ./...
 
 .PHONY: generate
-generate: assets ## Write openapi/openapi.yaml from the code
+generate: assets ## Write openapi/openapi.yaml and the tables of README.md from the code
 	@go run ./cmd/cryptoboat openapi > openapi/openapi.yaml.new
 	@mv openapi/openapi.yaml.new openapi/openapi.yaml
+	@scripts/readme > README.md.new
+	@mv README.md.new README.md
 
 .PHONY: bench
 bench: assets up ## Measure import, training and serving, each as a ratio in one run

@@ -24,13 +24,14 @@ var importMap = map[string][]string{
 	"internal/live":     {"internal/market", "internal/forecast"},
 	"internal/accounts": {"internal/market"},
 	"internal/settings": {"internal/market", "internal/accounts"},
+	"internal/backup":   {"internal/market"},
 	// What says when.
 	"internal/jobs": {"internal/market", "internal/history", "internal/forecast", "internal/accounts", "internal/settings"},
 	// Adapters: they know the domain, never each other.
 	"internal/binance":   {"internal/market", "internal/history", "internal/live"},
 	"internal/coingecko": {"internal/market", "internal/history"},
 	"internal/simulator": {"internal/market", "internal/history", "internal/binance"}, // it shares wire types
-	"internal/timescale": {"internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs", "migrations"},
+	"internal/timescale": {"internal/market", "internal/backup", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs", "migrations"},
 	"migrations":         {},
 	// Delivery: never an adapter.
 	"internal/httpstatus": {"internal/market"},

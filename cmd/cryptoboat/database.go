@@ -7,8 +7,6 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
 
-const databaseVariable = "CRYPTOBOAT_DATABASE_URL"
-
 // openDatabase opens the database that the environment names and checks that its
 // schema is the one this program works with.
 func openDatabase(ctx context.Context, e environment) (*timescale.Database, error) {

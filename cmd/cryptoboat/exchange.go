@@ -12,14 +12,6 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
 
-// Where prices and facts come from; what is unset is the public service.
-const (
-	exchangeVariable    = "BINANCE_REST_URL"
-	exchangeKeyVariable = "BINANCE_API_KEY"
-	coinsVariable       = "COINGECKO_URL"
-	coinsKeyVariable    = "COINGECKO_API_KEY"
-)
-
 // openExchange returns a client of the exchange that the environment names. A
 // pause that the exchange demands is kept in the database, so that a process
 // started anew and others beside it keep to it.

@@ -9,15 +9,19 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
 	"github.com/cryptoboat/cryptoboat/internal/jobs"
 	"github.com/cryptoboat/cryptoboat/internal/market"
+	"github.com/cryptoboat/cryptoboat/internal/settings"
+	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
 
-const jobsSynopsis = "[run NAME|retry ID|cancel ID|show ID]"
+const jobsSynopsis = "[next|run NAME|retry ID|cancel ID|show ID]"
 
 func runJobs(ctx context.Context, e environment, flags *flag.FlagSet, arguments []string) error {
 	symbol := flags.String("symbol", "", "run, or list, for that symbol only")
@@ -59,9 +63,17 @@ func runJobs(ctx context.Context, e environment, flags *flag.FlagSet, arguments 
 	}
 	var runs []jobs.Run
 	switch words := flags.Args(); {
+	case len(words) == 1 && words[0] == "next":
+		return tellUpcoming(ctx, e, database, filter, *asJSON)
 	case len(words) == 0:
 		if runs, err = database.Runs(ctx, filter); err != nil {
 			return err
+		}
+		if !*asJSON {
+			if err := tellUpcoming(ctx, e, database, filter, false); err != nil {
+				return err
+			}
+			fmt.Fprintln(e.out)
 		}
 	case len(words) == 2 && words[0] == "run":
 		name, err := jobs.ParseName(words[1])
@@ -88,7 +100,7 @@ func runJobs(ctx context.Context, e environment, flags *flag.FlagSet, arguments 
 		case "show":
 			run, err = database.Run(ctx, id)
 		case "retry":
-			run, err = control.Retry(ctx, id)
+			run, err = control.Retry(ctx, id, accounts.CommandLine.Username)
 			done = accounts.RetryJob
 		case "cancel":
 			run, err = control.Cancel(ctx, id, accounts.CommandLine.Username)
@@ -109,11 +121,44 @@ func runJobs(ctx context.Context, e environment, flags *flag.FlagSet, arguments 
 		return fmt.Errorf("give %s; %w", jobsSynopsis, errUsage)
 	}
 	if *asJSON {
-		encoder := json.NewEncoder(e.out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(runs)
+		return printJSON(e.out, runs)
 	}
 	return printRuns(e.out, runs)
+}
+
+// tellUpcoming says when the jobs of a filter are due next by the settings that hold.
+func tellUpcoming(ctx context.Context, e environment, database *timescale.Database, filter jobs.Filter, asJSON bool) error {
+	log := slog.New(slog.NewTextHandler(e.errors, nil))
+	holds, err := settings.NewService(database, log).Get(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	upcoming := slices.DeleteFunc(planOf(holds).Upcoming(now), func(u jobs.Upcoming) bool {
+		return filter.Job != "" && u.Job != filter.Job || filter.Symbol != "" && u.Symbol != filter.Symbol
+	})
+	if asJSON {
+		return printJSON(e.out, upcoming)
+	}
+	table := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "JOB\tSYMBOL\tNEXT DUE\tIN")
+	for _, u := range upcoming {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", u.Job, symbolOrDash(u.Symbol), u.At.Format(time.RFC3339), u.At.Sub(now).Round(time.Second))
+	}
+	return table.Flush()
+}
+
+func printJSON(w io.Writer, content any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(content)
+}
+
+func symbolOrDash(symbol market.Symbol) string {
+	if symbol == "" {
+		return "-"
+	}
+	return string(symbol)
 }
 
 // filterOf returns which runs are to be listed.
@@ -135,9 +180,36 @@ func filterOf(job string, symbol market.Symbol, state string, limit int) (jobs.F
 	return filter, nil
 }
 
+// whoAsked says who asked for a run, and who for another attempt or its end.
+func whoAsked(r jobs.Run) string {
+	var who []string
+	for _, asked := range []struct{ what, by string }{{"", r.By}, {"retried: ", r.RetriedBy}, {"cancelled: ", r.CancelledBy}} {
+		if asked.by != "" {
+			who = append(who, asked.what+asked.by)
+		}
+	}
+	if len(who) == 0 {
+		return "-"
+	}
+	return strings.Join(who, ", ")
+}
+
+// shortened is the first line of a text, which a stack may follow, and not all of a long
+// one. What an exchange says may be in it, so that nothing moves the cursor.
+func shortened(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	line = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, line)
+	return fmt.Sprintf("%.100s", line)
+}
+
 func printRuns(w io.Writer, runs []jobs.Run) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "RUN\tJOB\tSYMBOL\tSTATE\tTRIGGER\tSCHEDULED\tTOOK\tATTEMPTS\tROWS\tERROR OR REASON")
+	fmt.Fprintln(table, "RUN\tJOB\tSYMBOL\tSTATE\tTRIGGER\tSCHEDULED\tTOOK\tATTEMPTS\tROWS\tBY\tERROR OR REASON")
 	for _, r := range runs {
 		took := "-"
 		if r.StartedAt.Valid && r.EndedAt.Valid {
@@ -147,12 +219,8 @@ func printRuns(w io.Writer, runs []jobs.Run) error {
 		if why == "" && len(r.Attempts) > 0 {
 			why = r.Attempts[len(r.Attempts)-1].Error
 		}
-		symbol := string(r.Task.Symbol)
-		if symbol == "" {
-			symbol = "-"
-		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d/%d\t%d\t%.100s\n", r.ID, r.Job, symbol, r.State, r.Trigger,
-			r.ScheduledAt.UTC().Format(time.RFC3339), took, r.Attempted, r.MostAttempts, r.Rows, why)
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d/%d\t%d\t%s\t%s\n", r.ID, r.Job, symbolOrDash(r.Task.Symbol), r.State, r.Trigger,
+			r.ScheduledAt.UTC().Format(time.RFC3339), took, r.Attempted, r.MostAttempts, r.Rows, whoAsked(r), shortened(why))
 	}
 	return table.Flush()
 }

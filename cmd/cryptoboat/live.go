@@ -16,8 +16,6 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
 
-const streamVariable = "BINANCE_WS_URL"
-
 // refusedWait is how long it takes until an exchange is asked again that refused
 // to say whose candles it has: what blocks a machine for asking too much goes on
 // blocking one that asks.

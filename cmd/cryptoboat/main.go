@@ -39,8 +39,12 @@ var commands = []command{
 	{"jobs", jobsSynopsis, "list runs of jobs, ask for one, retry or cancel it", runJobs},
 	{"settings", "[NAME VALUE]...", "list the settings, or change some", runSettings},
 	{"users", usersSynopsis, "list users, or change them", runUsers},
+	{"backup", "FILE|FOLDER", "write the database into a file", runBackup},
+	{"restore", "FILE", "fill an empty database from a backup, or check one", runRestore},
+	{"reader", "create|drop", "let people read the database by a role of its own", runReader},
 	{"simulate", "", "be an exchange, for trials without a network", runSimulate},
 	{"openapi", "", "print the OpenAPI document", runOpenAPI},
+	{"configuration", "", "print what can be configured, as Markdown", runConfiguration},
 }
 
 // environment is what a sub-command sees of the process.
@@ -125,7 +129,7 @@ func parse(flags *flag.FlagSet, arguments []string) error {
 func usage(w io.Writer) {
 	fmt.Fprint(w, "CryptoBoat keeps candles complete and forecasts the open one.\n\nUsage: cryptoboat COMMAND [flags] [arguments]\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(w, "  %-9s %-56s %s\n", c.name, c.synopsis, c.purpose)
+		fmt.Fprintf(w, "  %-13s %-56s %s\n", c.name, c.synopsis, c.purpose)
 	}
 	fmt.Fprint(w, "\nThe database is named by "+databaseVariable+". "+
 		"\"cryptoboat COMMAND -h\" lists a command's flags.\n")

@@ -136,13 +136,13 @@ func TestFromFilesToForecast(t *testing.T) {
 			t.Fatalf("cryptoboat %s: exit code %d, wanted %q:\n%s%s", strings.Join(arguments, " "), code, says, out, complaints)
 		}
 	}
-	step("schema 23 of 23", "migrate", "up")
-	step("schema 23 of 23", "migrate", "status")
+	step("schema 25 of 25", "migrate", "up")
+	step("schema 25 of 25", "migrate", "status")
 	step("nothing is stored", "coverage")
 	step("174902 candles new, 0 unchanged, 0 corrected", "import", btc, eth)
 	step("0 candles new, 174902 unchanged, 0 corrected", "import", btc, eth)
 	step("BTCUSDT 15m: 5 missing from 2023-03-24T12:45:00Z to 2023-03-24T14:00:00Z, pending: not asked for yet", "coverage")
-	step("model 1 learnt from", "train", "-to", "2024-01-01", "BTCUSDT")
+	step("After a fee of 0.2 % at both ends of a trade and a spread of 0.03 %", "train", "-fee", "0.002", "-spread", "0.0003", "-to", "2024-01-01", "BTCUSDT")
 	step("model 1 has learnt from these", "train", "-to", "2024-01-01", "BTCUSDT")
 	step("candle from 2024-03-01T00:00:00Z to 2024-03-01T00:15:00Z", "predict", "-at", "2024-03-01T00:07:00Z", "BTCUSDT")
 

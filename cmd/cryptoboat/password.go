@@ -14,10 +14,6 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
-// passwordVariable gives the password of a user who is made or changed. There is no
-// flag: whoever lists the processes would see it.
-const passwordVariable = "CRYPTOBOAT_USER_PASSWORD"
-
 // mostPasswordLine bounds what is read of standard input, in bytes.
 const mostPasswordLine = 4096
 

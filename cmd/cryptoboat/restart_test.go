@@ -41,7 +41,7 @@ func openRestartable(t *testing.T) restartable {
 	server := newOwnServer(t, root)
 	server.start(t)
 	return restartable{
-		url:     "postgres://cryptoboat@/postgres?host=" + url.QueryEscape(root+server.folder),
+		url:     server.url(),
 		crash:   func() { server.crash(t) },
 		restart: func() { server.start(t) },
 	}
@@ -81,6 +81,18 @@ const (
 
 func newOwnServer(t *testing.T, root string) *ownServer {
 	t.Helper()
+	s := newOwnFolder(t, root)
+	out, err := s.command(context.WithoutCancel(t.Context()), "initdb", "--pgdata="+s.folder+"/data", "--username=cryptoboat", "--auth=trust",
+		"--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--set=dynamic_shared_memory_type=mmap").CombinedOutput()
+	if err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	return s
+}
+
+// newOwnFolder makes the place of a server that has no data yet.
+func newOwnFolder(t *testing.T, root string) *ownServer {
+	t.Helper()
 	path, err := os.MkdirTemp(filepath.Join(root, "tmp"), "restart-")
 	if err != nil {
 		t.Fatal(err)
@@ -97,12 +109,12 @@ func newOwnServer(t *testing.T, root string) *ownServer {
 	if err := exec.Command("chown", serverID+":"+serverID, path).Run(); err != nil {
 		t.Fatal(err)
 	}
-	out, err := s.command(context.WithoutCancel(t.Context()), "initdb", "--pgdata="+s.folder+"/data", "--username=cryptoboat", "--auth=trust",
-		"--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--set=dynamic_shared_memory_type=mmap").CombinedOutput()
-	if err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
-	}
 	return s
+}
+
+// url is the address of the server's first database.
+func (s *ownServer) url() string {
+	return "postgres://cryptoboat@/postgres?host=" + url.QueryEscape(s.root+s.folder)
 }
 
 // command is one of the server's programs, which dies with the test.
@@ -138,7 +150,7 @@ func (s *ownServer) start(t *testing.T) {
 	go func() {
 		for lines := bufio.NewScanner(log); lines.Scan(); {
 			last = lines.Text()
-			if strings.Contains(last, "ready to accept connections") {
+			if strings.Contains(last, "ready to accept") { // a replica says that it accepts read-only connections
 				ready <- true
 			}
 		}

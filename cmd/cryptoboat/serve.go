@@ -20,12 +20,10 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
 	"github.com/cryptoboat/cryptoboat/internal/jobs"
 	"github.com/cryptoboat/cryptoboat/internal/live"
+	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/settings"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 )
-
-// adminVariable holds the password of the first admin, where there is none yet.
-const adminVariable = "CRYPTOBOAT_ADMIN_PASSWORD"
 
 // Limits on a connection: no request here takes long to send, and the largest
 // answer is a few hundred kilobytes.
@@ -47,8 +45,12 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 	address := flags.String("listen", "127.0.0.1:8080", "address to serve on")
 	stream := flags.Bool("stream", true, "follow the live market; without it, serve what is stored")
 	working := flags.Bool("jobs", true, "work on jobs; without it, others do")
+	perMinute := flags.Int("rate-limit", api.RequestsPerMinute, "most requests a minute to the API by one user, or one address without one")
 	if err := parse(flags, arguments); err != nil {
 		return err
+	}
+	if *perMinute < 1 || *perMinute > api.MostRequestsPerMinute {
+		return market.Errorf(market.Invalid, "-rate-limit is %d: give it as a number from 1 to %d", *perMinute, api.MostRequestsPerMinute)
 	}
 	logger := slog.New(slog.NewTextHandler(e.errors, nil))
 	slog.SetDefault(logger) // what the database reports looks like the rest
@@ -61,6 +63,10 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 	if err != nil {
 		return err
 	}
+	if s.reads != database {
+		defer s.reads.Close()
+	}
+	s.perMinute = *perMinute
 	handler, err := newHandler(ctx, s)
 	if err != nil {
 		return err
@@ -124,6 +130,7 @@ func runServe(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 // serving is what a serving process is made of.
 type serving struct {
 	database   *timescale.Database
+	reads      *timescale.Database // of history: a replica, or the database itself
 	exchange   *binance.Client
 	forecaster *forecast.Forecaster
 	settings   *settings.Service
@@ -131,11 +138,12 @@ type serving struct {
 	jobs       *jobs.Service
 	hub        *live.Hub // nil where the market is not followed
 	holds      atomic.Pointer[settings.Settings]
+	perMinute  int // most requests of a caller
 	log        *slog.Logger
 }
 
 func newServing(ctx context.Context, e environment, database *timescale.Database, stream bool, log *slog.Logger) (*serving, error) {
-	s := &serving{database: database, log: log, settings: settings.NewService(database, log)}
+	s := &serving{database: database, log: log, perMinute: api.RequestsPerMinute, settings: settings.NewService(database, log)}
 	var err error
 	if s.accounts, err = accounts.NewService(database, time.Now); err != nil {
 		return nil, err
@@ -166,7 +174,8 @@ func newServing(ctx context.Context, e environment, database *timescale.Database
 		return nil, err
 	}
 	s.forecaster.ReckonWith(forecast.Costs{Fee: holds.Fee, Spread: holds.Spread})
-	return s, nil
+	s.reads, err = openReads(ctx, e, database, log)
+	return s, err
 }
 
 // current returns the settings that hold.
@@ -202,27 +211,30 @@ func ensureAdmin(ctx context.Context, e environment, people *accounts.Service, d
 func newHandler(ctx context.Context, s *serving) (http.Handler, error) {
 	mux := http.NewServeMux()
 	dependencies := api.Dependencies{
-		History: s.database, Coins: s.database, Forecaster: s.forecaster,
-		Records: s.database, Models: s.forecaster, Database: s.database,
+		History: s.reads, Coins: s.reads, Forecaster: s.forecaster,
+		Records: s.reads, Models: s.forecaster, Database: s.database,
 		Accounts: s.accounts, Settings: s.settings, Current: s.current,
-		Jobs: s.jobs, Runs: s.database,
+		Jobs: s.jobs, Schedule: s.jobs, Runs: s.database,
 		Now: time.Now, Stopping: ctx.Done(),
 	}
 	if s.hub != nil {
 		dependencies.Live = s.hub
 	}
+	if s.reads != s.database {
+		dependencies.Replica = replicaLag{reads: s.reads, primary: s.database}
+	}
 	if err := api.Register(mux, dependencies); err != nil {
 		return nil, err
 	}
 	err := dashboard.Register(mux, dashboard.Dependencies{
-		History: s.database, Coins: s.database, Forecaster: s.forecaster, Record: s.database, Models: s.forecaster,
-		Accounts: s.accounts, Settings: s.settings, Jobs: s.jobs, Runs: s.database,
+		History: s.reads, Coins: s.reads, Forecaster: s.forecaster, Record: s.reads, Models: s.forecaster,
+		Accounts: s.accounts, Settings: s.settings, Jobs: s.jobs, Schedule: s.jobs, Runs: s.database,
 		Live: s.hub != nil, Now: time.Now, Log: s.log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return api.Wrap(mux, s.accounts, s.current, s.log), nil
+	return api.Wrap(api.NewRateLimiter(s.perMinute).Limit(mux), s.accounts, s.current, s.log), nil
 }
 
 // serve answers requests until ctx ends, then lets those in flight finish for

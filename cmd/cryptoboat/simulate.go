@@ -48,8 +48,8 @@ func runSimulate(ctx context.Context, e environment, flags *flag.FlagSet, argume
 	host := listener.Addr().String()
 	fmt.Fprintf(e.out, "http://%s\n", host)
 	fmt.Fprintf(e.out, "The offline exchange. Point CryptoBoat at it by\n"+
-		"  export %s=http://%s BINANCE_WS_URL=ws://%s %s=http://%s/api/v3\n"+
-		"with a database of its own.\n", exchangeVariable, host, host, coinsVariable, host)
+		"  export %s=http://%s %s=ws://%s %s=http://%s/api/v3\n"+
+		"with a database of its own.\n", exchangeVariable, host, streamVariable, host, coinsVariable, host)
 	return server.Serve(ctx, listener)
 }
 

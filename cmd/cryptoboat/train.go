@@ -19,7 +19,9 @@ func runTrain(ctx context.Context, e environment, flags *flag.FlagSet, arguments
 	interval := addIntervalFlag(flags, market.Minute15)
 	from := addTimeFlag(flags, "from", history.FirstListing, "first candle to learn from")
 	to := addTimeFlag(flags, "to", time.Time{}, "end of the candles to learn from, exclusive; now by default")
+	costs := addCostFlags(flags)
 	return forEachSymbol(ctx, e, flags, arguments, func(forecaster *forecast.Forecaster, symbol market.Symbol) error {
+		forecaster.ReckonWith(*costs)
 		series := market.Series{Symbol: symbol, Interval: *interval}
 		end := *to
 		if end.IsZero() {
@@ -64,6 +66,9 @@ func printTraining(w io.Writer, m forecast.Model, took time.Duration) {
 		m.Metrics.Fold.Start.Format(time.DateOnly), m.Metrics.Fold.End.Format(time.DateOnly))
 	printMetricsHead(w)
 	printMetrics(w, "newest", m.Metrics.Scores, m.Metrics.Quarters)
+	if trades := m.Metrics.Trading; trades.Costs != nil {
+		fmt.Fprintln(w, describeTrading(trades, *trades.Costs))
+	}
 	printImportance(w, m.Importance[:min(shownFeatures, len(m.Importance))])
 }
 

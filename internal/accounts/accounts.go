@@ -74,8 +74,12 @@ func ParseEmail(address string) (string, error) {
 	if address == "" {
 		return "", nil
 	}
-	parsed, err := mail.ParseAddress(address)
-	if err != nil || parsed.Address != address || len(address) > mostEmailBytes || strings.ContainsFunc(address, isControl) {
+	isOne := len(address) <= mostEmailBytes && !strings.ContainsFunc(address, isControl) // before it is parsed at length
+	if isOne {
+		parsed, err := mail.ParseAddress(address)
+		isOne = err == nil && parsed.Address == address
+	}
+	if !isOne {
 		return "", market.Errorf(market.Invalid, "the email must be an address such as ada@example.org, of at most %d bytes, or empty", mostEmailBytes)
 	}
 	return address, nil
@@ -119,6 +123,9 @@ type Caller struct {
 	Address  string // of the client, without its port; empty at a command line
 	Session  string // the session's ID, where it is one
 	CSRF     string // what a form of the session has to bring along
+	// passwordOf is when the password was given, in microseconds, by which or by whose
+	// session the caller came; 0 where it is not known.
+	passwordOf int64
 }
 
 // Known reports whether the caller is a user.

@@ -145,7 +145,7 @@ func (s *Service) User(ctx context.Context, username string) (User, error) {
 }
 
 // MostListed is how many users or entries are returned at once, at most.
-const MostListed = 500
+const MostListed = 1000
 
 // List returns users by name from the one that follows after, at most limit, which is
 // 1 to MostListed.
@@ -231,7 +231,7 @@ func (s *Service) Authenticate(ctx context.Context, address, username, password 
 	if err != nil {
 		return Caller{}, err
 	}
-	return Caller{Username: c.Username, Role: c.Role, Method: ByPassword, Address: address}, nil
+	return Caller{Username: c.Username, Role: c.Role, Method: ByPassword, Address: address, passwordOf: c.PasswordChangedAt.UnixMicro()}, nil
 }
 
 func (s *Service) authenticate(ctx context.Context, name, address, password string) (Credentials, error) {

@@ -443,6 +443,83 @@ func TestSessions(t *testing.T) {
 	wantCode(t, err, market.Unauthorized)
 }
 
+// Who logs in again and again, or a program that never logs out, does not fill the table.
+func TestTheOldestSessionsEnd(t *testing.T) {
+	service, store, clock := open(t)
+	ctx := t.Context()
+	create(t, service, "vera", accounts.Viewer)
+	other, _, err := service.LogIn(ctx, "192.0.2.9", "vera", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var secrets []string
+	for range accounts.MostSessions {
+		clock.move(time.Second)
+		secret, _, err := service.LogIn(ctx, "192.0.2.1", "boss", password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, secret)
+	}
+	if _, err := service.CallerOfSession(ctx, "192.0.2.1", secrets[0]); err != nil {
+		t.Errorf("the first of %d: %v", len(secrets), err)
+	}
+	var logins sync.WaitGroup // however many come at once
+	for range 5 {
+		logins.Go(func() {
+			if _, _, err := service.LogIn(ctx, "192.0.2.1", "boss", password); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	logins.Wait()
+	sessions, err := service.Sessions(ctx, "boss")
+	if err != nil || len(sessions) != accounts.MostSessions {
+		t.Errorf("%d sessions, %v", len(sessions), err)
+	}
+	for i, secret := range secrets {
+		_, err := service.CallerOfSession(ctx, "192.0.2.1", secret)
+		if want := map[bool]market.Code{true: market.Unauthorized}[i < 5]; market.ErrorCode(err) != want {
+			t.Errorf("session %d of %d: %v", i, len(secrets), err)
+		}
+	}
+	if _, err := service.CallerOfSession(ctx, "192.0.2.9", other); err != nil {
+		t.Errorf("the session of somebody else: %v", err)
+	}
+	entries, err := store.Audit(ctx, 0, 1)
+	if err != nil || entries[0].Details["older_sessions_ended"] != "1" {
+		t.Errorf("the audit log says %+v, %v", entries, err)
+	}
+}
+
+// Who knows a password may not make a token by it while it is being changed: the token
+// would outlast it.
+func TestNoTokenOutlastsThePassword(t *testing.T) {
+	service, _, _ := open(t)
+	ctx := t.Context()
+	byPassword, err := service.Authenticate(ctx, "192.0.2.1", "boss", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, bySession, err := service.LogIn(ctx, "192.0.2.1", "boss", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := service.CreateToken(ctx, bySession, "in time", "", 0); err != nil {
+		t.Error(err)
+	}
+	if err := service.SetPassword(ctx, boss, "boss", "another "+password); err != nil {
+		t.Fatal(err)
+	}
+	for _, by := range []accounts.Caller{byPassword, bySession} {
+		_, _, err := service.CreateToken(ctx, by, "too late", "", 0)
+		wantCode(t, err, market.Unauthorized)
+	}
+	if tokens, err := service.Tokens(ctx, "boss"); err != nil || len(tokens) != 0 {
+		t.Errorf("%d tokens are left, %v", len(tokens), err)
+	}
+}
+
 func TestTokens(t *testing.T) {
 	service, _, clock := open(t)
 	ctx := t.Context()

@@ -16,6 +16,9 @@ const (
 	SessionLifetime = 7 * 24 * time.Hour
 	// SessionIdle is how long a session lasts that is not used.
 	SessionIdle = 12 * time.Hour
+	// MostSessions is how many sessions a user has at once: another login ends the one
+	// that was begun first.
+	MostSessions = 20
 )
 
 // Session is a browser that a user logged in by.
@@ -31,8 +34,10 @@ type Session struct {
 // SessionStore keeps sessions by the hash of what opens them.
 type SessionStore interface {
 	// CreateSession stores a session of a user, whose password must be the one still
-	// that it was when the user was read: the error is NotFound else.
-	CreateSession(ctx context.Context, hash []byte, s Session, of User, entry Entry) error
+	// that it was when the user was read: the error is NotFound else. Of the user's
+	// sessions the newest stay, so many of them with this one, and the others end, which
+	// the entry tells.
+	CreateSession(ctx context.Context, hash []byte, s Session, of User, most int, entry Entry) error
 	// UseSession returns the user of the session that has not ended, was used after
 	// idleSince, and is opened by what has that hash; or a NotFound error. It notes
 	// that the session was used.
@@ -48,14 +53,14 @@ type SessionStore interface {
 	DeleteSessions(ctx context.Context, now, idleSince time.Time) (int64, error)
 }
 
-// LogIn begins a session and returns what opens it, which is not stored. Its errors
-// are those of Authenticate.
+// LogIn begins a session and returns what opens it, which is not stored. Beyond
+// MostSessions the user's oldest one ends. Its errors are those of Authenticate.
 func (s *Service) LogIn(ctx context.Context, address, username, password string) (secret string, caller Caller, err error) {
 	c, err := s.authenticate(ctx, username, address, password)
 	if err != nil {
 		return "", Caller{}, err
 	}
-	caller = Caller{Username: c.Username, Role: c.Role, Address: address}
+	caller = Caller{Username: c.Username, Role: c.Role, Address: address, passwordOf: c.PasswordChangedAt.UnixMicro()}
 	secret = newSecret()
 	hash := hashSecret(secret)
 	now := s.now()
@@ -63,7 +68,7 @@ func (s *Service) LogIn(ctx context.Context, address, username, password string)
 		ID: sessionID(hash), Username: caller.Username, Address: address,
 		CreatedAt: now, UsedAt: now, ExpiresAt: now.Add(SessionLifetime),
 	}
-	err = s.store.CreateSession(ctx, hash, session, c.User, EntryOf(caller, LogIn, caller.Username, Done, nil))
+	err = s.store.CreateSession(ctx, hash, session, c.User, MostSessions, EntryOf(caller, LogIn, caller.Username, Done, nil))
 	if market.ErrorCode(err) == market.NotFound { // a moment ago it was right
 		return "", Caller{}, errWrong
 	}
@@ -84,7 +89,9 @@ func (s *Service) CallerOfSession(ctx context.Context, address, secret string) (
 	if err != nil {
 		return Caller{}, err
 	}
-	return ofSession(Caller{Username: user.Username, Role: user.Role, Address: address}, secret), nil
+	return ofSession(Caller{
+		Username: user.Username, Role: user.Role, Address: address, passwordOf: user.PasswordChangedAt.UnixMicro(),
+	}, secret), nil
 }
 
 // LogOut ends the session that a secret opens.

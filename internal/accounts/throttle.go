@@ -84,26 +84,30 @@ func (t *throttle) enter(ctx context.Context, account, address string) (*try, er
 			t.since = now
 		}
 		_, atHome := t.homes[home]
-		here := try{t, home, [3]*tries{
-			t.place(home, atHome), t.place(throttleKey{"", home.network}, atHome), t.place(throttleKey{account, ""}, atHome),
-		}}
+		keys := [...]throttleKey{home, {"", home.network}, {account, ""}}
 		full, spent := false, false
 		for i, limit := range [...]int{wrongOfAccountHere, wrongOfAddress, wrongOfAccount} {
 			if i == 2 && atHome {
 				continue
 			}
-			spent = spent || here.counts[i].wrong >= limit
-			full = full || here.counts[i].wrong+here.counts[i].running >= limit
+			counted := t.counts[t.place(keys[i], atHome)]
+			if counted == nil {
+				continue
+			}
+			spent = spent || counted.wrong >= limit
+			full = full || counted.wrong+counted.running >= limit
 		}
 		switch {
 		case spent:
 			// In whole seconds, not less than it takes.
 			return nil, &ThrottledError{Wait: (t.since.Add(throttlePeriod).Sub(now) + time.Second - 1).Truncate(time.Second)}
 		case !full:
-			for _, c := range here.counts {
-				c.running++
+			here := &try{throttle: t, home: home}
+			for i, key := range keys {
+				here.counts[i] = t.count(t.place(key, atHome))
+				here.counts[i].running++
 			}
-			return &here, nil
+			return here, nil
 		case t.waiting >= mostWaiting:
 			return nil, errBusy
 		}
@@ -162,12 +166,18 @@ func (y *try) settle(v verdict) {
 	t.ended = make(chan struct{})
 }
 
-// place is where the tries of a key are counted. Those of an owner at home are never
-// counted with others'.
-func (t *throttle) place(key throttleKey, atHome bool) *tries {
+// place returns the key under which the tries of one are counted. Those of an owner at
+// home are never counted with others'.
+func (t *throttle) place(key throttleKey, atHome bool) throttleKey {
 	if _, known := t.counts[key]; !known && !atHome && len(t.counts) >= mostCounted {
-		key = throttleKey{"\x00", "\x00"}
+		return throttleKey{"\x00", "\x00"}
 	}
+	return key
+}
+
+// count returns the tries of a key, for a password that is going to be looked at: a
+// request that is turned away must not take memory, for it costs who sends it nothing.
+func (t *throttle) count(key throttleKey) *tries {
 	if t.counts[key] == nil {
 		t.counts[key] = new(tries)
 	}

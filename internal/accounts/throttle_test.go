@@ -45,6 +45,27 @@ func TestCountsAreBoundedAndKeepNoOwnerOut(t *testing.T) {
 	}
 }
 
+// Who is turned away could fill the counts for nothing, and with them lock everybody out.
+func TestWhoIsTurnedAwayTakesNoMemory(t *testing.T) {
+	throttle := newThrottle(time.Now)
+	for i := range wrongOfAddress {
+		y, err := throttle.enter(t.Context(), fmt.Sprint("guessed", i), "192.0.2.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		y.settle(wrong)
+	}
+	before := len(throttle.counts)
+	for i := range 1000 {
+		if _, err := throttle.enter(t.Context(), fmt.Sprint("another", i), "192.0.2.1"); market.ErrorCode(err) != market.Throttled {
+			t.Fatalf("beyond the limit of an address: %v", err)
+		}
+	}
+	if after := len(throttle.counts); after != before {
+		t.Errorf("of those turned away %d counts are kept", after-before)
+	}
+}
+
 func TestWhatWasNotLookedAtIsNotCounted(t *testing.T) {
 	throttle := newThrottle(time.Now)
 	for range 10 * wrongOfAccount {

@@ -36,9 +36,11 @@ type Token struct {
 
 // TokenStore keeps tokens by their hash.
 type TokenStore interface {
-	// CreateToken stores a token and returns it with its ID. The error is a Conflict
-	// where the user has so many already, or one of that name.
-	CreateToken(ctx context.Context, hash []byte, t Token, most int, entry Entry) (Token, error)
+	// CreateToken stores a token and returns it with its ID. Unless passwordOf is 0, the
+	// user's password must be the one still that was given then, in microseconds: the
+	// error is Unauthorized else. It is a Conflict where the user has so many tokens
+	// already, or one of that name.
+	CreateToken(ctx context.Context, hash []byte, t Token, passwordOf int64, most int, entry Entry) (Token, error)
 	// UseToken returns the token of that hash, which has not expired, with its user,
 	// or a NotFound error. It notes that the token was used.
 	UseToken(ctx context.Context, hash []byte, now time.Time) (Token, User, error)
@@ -54,7 +56,8 @@ type TokenStore interface {
 // CreateToken makes a token for the caller and returns it with what is to be sent,
 // which is not stored and cannot be shown again. An empty role is a viewer's, no
 // lifetime is TokenLifetime. Its errors are Invalid, Conflict where there is a token of
-// that name or there are too many, and Forbidden: a token does no more than its user,
+// that name or there are too many, Unauthorized where the password was changed since the
+// caller gave it, so that nothing outlasts the change, and Forbidden: a token does no more than its user,
 // and makes none, which would outlast it.
 func (s *Service) CreateToken(ctx context.Context, by Caller, name string, role Role, lifetime time.Duration) (secret string, t Token, err error) {
 	return s.CreateTokenFor(ctx, by, by.Username, name, role, lifetime)
@@ -95,7 +98,11 @@ func (s *Service) CreateTokenFor(ctx context.Context, by Caller, username, name 
 	secret = TokenPrefix + newSecret()
 	now := s.now()
 	t = Token{Username: owner, Name: name, Role: role, CreatedAt: now, ExpiresAt: now.Add(lifetime)}
-	t, err = s.store.CreateToken(ctx, hashSecret(secret), t, mostTokens, tokenEntry(by, CreateToken, t))
+	passwordOf := by.passwordOf
+	if owner != by.Username {
+		passwordOf = 0
+	}
+	t, err = s.store.CreateToken(ctx, hashSecret(secret), t, passwordOf, mostTokens, tokenEntry(by, CreateToken, t))
 	if err != nil {
 		return "", Token{}, err
 	}

@@ -148,6 +148,10 @@ func identifyCaller(next http.Handler, who Authenticator) http.Handler {
 			writeProblem(w, r, p)
 			return
 		}
+		if caller.Known() {
+			w.Header().Set("Cache-Control", cachingFor(caller, openCaching))
+			w.Header().Add("Vary", "Authorization, Cookie")
+		}
 		next.ServeHTTP(w, r.WithContext(accounts.WithCaller(r.Context(), caller)))
 	})
 }
@@ -186,14 +190,15 @@ func callerOf(r *http.Request, who Authenticator) (accounts.Caller, error) {
 	return nobody, err
 }
 
-// addressOf returns where a request comes from: what a proxy on this machine says of
-// it, else the connection's other end.
+// addressOf returns where a request comes from: what a proxy on this machine, or on a
+// private network, says of it, else the connection's other end. What anybody else says
+// is not believed: wrong passwords are counted by address.
 func addressOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return ""
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+	if ip := net.ParseIP(host); ip != nil && (ip.IsLoopback() || ip.IsPrivate()) {
 		forwarded := r.Header.Values("X-Forwarded-For")
 		if len(forwarded) > 0 {
 			// The last one is the proxy's own word, those before it anybody's.

@@ -1,15 +1,18 @@
 package api
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/cryptoboat/cryptoboat/internal/accounts"
+	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
 
 // callers are all kinds of callers, by what they send.
@@ -29,7 +32,7 @@ var callers = []struct {
 // What each operation is for is written down here once more: one that is added has to
 // be thought about.
 var (
-	openOperations = "list-candles list-coins get-coin get-coin-history get-coverage get-forecast get-health list-models get-model " +
+	openOperations = "list-candles export-candles list-coins get-coin get-coin-history get-coverage get-forecast get-health list-models get-model " +
 		"get-price get-scores list-forecasts stream get-stream-status list-symbols older-predict older-predict-post older-predict-and-decide " +
 		"older-authenticate older-current-price older-characteristics older-historical-data"
 	userOperations  = "get-me change-my-password list-my-tokens create-token revoke-token list-jobs list-runs get-run list-settings"
@@ -153,6 +156,37 @@ func TestClosedPagesLeadToTheLogin(t *testing.T) {
 	}
 }
 
+// Who guesses passwords gains nothing by saying that each comes from elsewhere.
+func TestAForgedAddressIsThrottledAllTheSame(t *testing.T) {
+	for name, test := range map[string]struct{ remote, forwarded string }{
+		"from outside":         {"198.51.100.7:4711", "203.0.113.%d"},
+		"through a proxy":      {"127.0.0.1:4711", "203.0.113.%d, 198.51.100.7"},
+		"through a far proxy":  {"10.0.0.5:4711", "203.0.113.%d, 198.51.100.7"},
+		"as a private address": {"198.51.100.7:4711", "10.0.0.%d"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			people, err := accounts.NewService(timescaletest.Open(t), time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			handler := Wrap(http.NewServeMux(), people, nil, slog.New(slog.DiscardHandler))
+			statuses := map[int]int{}
+			for k := range 40 {
+				request := httptest.NewRequest(http.MethodGet, "/v1/me", nil)
+				request.RemoteAddr = test.remote
+				request.Header.Set("X-Forwarded-For", fmt.Sprintf(test.forwarded, k))
+				request.SetBasicAuth(fmt.Sprint("somebody", k), "guess "+fmt.Sprint(k))
+				recorder := httptest.NewRecorder()
+				handler.ServeHTTP(recorder, request)
+				statuses[recorder.Code]++
+			}
+			if statuses[http.StatusUnauthorized] != 25 || statuses[http.StatusTooManyRequests] != 15 {
+				t.Errorf("of 40 guesses came %v", statuses)
+			}
+		})
+	}
+}
+
 func TestAddressOf(t *testing.T) {
 	for _, test := range []struct{ remote, forwarded, want string }{
 		{"192.0.2.1:4711", "", "192.0.2.1"},
@@ -160,6 +194,12 @@ func TestAddressOf(t *testing.T) {
 		{"127.0.0.1:4711", "203.0.113.9, 198.51.100.7", "198.51.100.7"},
 		{"[::1]:4711", "2001:db8::1", "2001:db8::1"},
 		{"127.0.0.1:4711", "no address", "127.0.0.1"},
+		{"172.18.0.5:4711", "203.0.113.9, 198.51.100.7", "198.51.100.7"},
+		{"[fd00::5]:4711", "198.51.100.7", "198.51.100.7"},
+		{"169.254.1.1:4711", "198.51.100.7", "169.254.1.1"},
+		{"172.18.0.5:4711", "", "172.18.0.5"},
+		{"172.18.0.5:4711", "198.51.100.7,", "172.18.0.5"},
+		{"[2001:db8::5]:4711", "198.51.100.7", "2001:db8::5"},
 		{"@", "", ""},
 	} {
 		request := httptest.NewRequest(http.MethodGet, "/", nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -53,6 +54,13 @@ type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
+// Replica is a database that history is read from while it follows the one that is
+// written to.
+type Replica interface {
+	// Lag returns how old what it shows is at most.
+	Lag(ctx context.Context) (time.Duration, error)
+}
+
 // Dependencies is what the operations ask.
 type Dependencies struct {
 	History    History
@@ -61,10 +69,12 @@ type Dependencies struct {
 	Records    forecast.RecordStore
 	Models     Models
 	Database   Pinger
+	Replica    Replica // nil where history is read from the database itself
 	Accounts   Accounts
 	Settings   Settings
 	Current    func() settings.Settings // the settings that hold; nil leaves all open that can be
 	Jobs       Jobs
+	Schedule   Schedule
 	Runs       jobs.Records
 	Live       Live             // nil where the market is not followed
 	Now        func() time.Time // the clock that ages are told by
@@ -99,7 +109,10 @@ const description = `Candles, live prices, coverage and forecasts of crypto pair
 - **Numbers** are shortest decimals. What a source did not publish is null, never 0.
 - **Failures** are problem documents (RFC 9457). Bad parameters get status 422, with the parameter's name and what it takes; a parameter that an operation does not know is refused rather than ignored. Every answer has an ` + "`X-Request-Id`" + `.
 - **Reading** of the market and of forecasts is open to everybody unless the setting open_access says otherwise. Whatever else there is asks for a user, by HTTP Basic, a token or a session; what changes something, for an admin.
-- **Limits**: an answer 429 says in Retry-After when to try again.
+- **Lists** that can grow come page by page: ` + "`next_cursor`" + `, and the header Link with rel="next", lead to the next page, for as long as there is one. Nothing that is added meanwhile makes a page repeat or pass over an element. A cursor is opaque, and of one list only.
+- **Caching**: what is read has an ETag; with If-None-Match it is answered 304 as long as it holds. Cache-Control says for how long it need not be asked for again. Answers to those who have logged in are private.
+- **Compression**: gzip, where Accept-Encoding has it.
+- **Limits**: RateLimit-Limit, -Remaining and -Reset say how many requests a minute a caller may make, by user or else by address, and how many are left. An answer 429 says in Retry-After when to try again.
 
 A forecast is information, not financial advice.`
 
@@ -121,9 +134,10 @@ func registerOperations(mux *http.ServeMux, dependencies Dependencies) *huma.Ope
 
 	api := humago.New(mux, config)
 	api.UseMiddleware(guardOperations(api, dependencies.Current), strictQuery(api))
-	registerHealth(api, dependencies.Database)
+	registerHealth(api, dependencies.Database, dependencies.Replica)
 	registerSymbols(api, dependencies.History)
-	registerCandles(api, dependencies.History)
+	registerCandles(api, dependencies.History, dependencies.Now)
+	registerExport(api, exports{history: dependencies.History, stopping: dependencies.Stopping})
 	registerCoverage(api, dependencies.History, dependencies.Now)
 	registerCoins(api, dependencies.Coins, dependencies.Now)
 	registerPrice(api, priceReader{
@@ -136,10 +150,11 @@ func registerOperations(mux *http.ServeMux, dependencies Dependencies) *huma.Ope
 	registerForecast(api, dependencies.History, dependencies.Forecaster, dependencies.Now)
 	registerScores(api, dependencies.History, dependencies.Records, dependencies.Now)
 	registerModels(api, dependencies.History, dependencies.Models, dependencies.Jobs, dependencies.Accounts)
-	registerJobs(api, dependencies.Jobs, dependencies.Runs, dependencies.Accounts)
+	registerJobs(api, dependencies.Jobs, dependencies.Schedule, dependencies.Runs, dependencies.Accounts)
 	registerSettings(api, dependencies.Settings)
 	registerPeople(api, dependencies.Accounts)
 	registerOlder(api, dependencies)
+	documentHeaders(api.OpenAPI())
 	return api.OpenAPI()
 }
 
@@ -163,6 +178,9 @@ func registerFor[I, O any](
 	if operation.Method == http.MethodPost || operation.Method == http.MethodPut {
 		operation.Errors = append(operation.Errors, http.StatusRequestTimeout,
 			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
+	if operation.Method == http.MethodGet && reflect.TypeFor[O]() != reflect.TypeFor[huma.StreamResponse]() {
+		conditional(api, &operation)
 	}
 	huma.Register(api, operation, func(ctx context.Context, input *I) (*O, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)

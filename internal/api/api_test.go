@@ -148,8 +148,12 @@ func (f *fakeService) Record(_ context.Context, series market.Series, r market.T
 	return answer, f.fail()
 }
 
-func (f *fakeService) RecentForecasts(_ context.Context, _ market.Series, limit int) ([]forecast.RecordRow, error) {
-	return f.recent[:min(limit, len(f.recent))], f.fail()
+func (f *fakeService) ForecastsBehind(_ context.Context, _ market.Series, behind *forecast.RecordPlace, limit int) ([]forecast.RecordRow, error) {
+	found := f.recent
+	for behind != nil && len(found) > 0 && !found[0].AsOf.Before(behind.AsOf) {
+		found = found[1:]
+	}
+	return found[:min(limit, len(found))], f.fail()
 }
 
 func (f *fakeService) Models(context.Context, market.Series) ([]forecast.Model, error) {
@@ -225,7 +229,7 @@ func serveFake(t testing.TB, f *fakeService) service {
 	mux := http.NewServeMux()
 	if err := Register(mux, Dependencies{
 		History: f, Coins: f, Forecaster: f, Records: f, Models: f, Database: f, Live: f.live,
-		Accounts: fakePeople{f}, Settings: fakeSettings{f}, Current: f.current, Jobs: fakeJobs{f}, Runs: fakeJobs{f},
+		Accounts: fakePeople{f}, Settings: fakeSettings{f}, Current: f.current, Jobs: fakeJobs{f}, Schedule: fakeJobs{f}, Runs: fakeJobs{f},
 		Now: time.Now, Stopping: f.stopping,
 	}); err != nil {
 		t.Fatal(err)
@@ -415,8 +419,8 @@ func TestEveryOperationIsWhollyDocumented(t *testing.T) {
 			}
 		}
 	})
-	if count != 49 {
-		t.Errorf("walked %d operations, want 49", count)
+	if count != 50 {
+		t.Errorf("walked %d operations, want 50", count)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/cryptoboat/cryptoboat/internal/accounts"
 	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
@@ -20,16 +21,16 @@ type candlesInput struct {
 	Start    instant      `query:"start" doc:"Earliest open time, included: RFC 3339 or epoch milliseconds. With it, the answer starts there and goes forward; without it, the answer is the newest candles before end."`
 	End      instant      `query:"end" doc:"Latest open time, not included: RFC 3339 or epoch milliseconds. Without it, up to the newest candle."`
 	Limit    int          `query:"limit" default:"500" minimum:"1" maximum:"3000" doc:"Most candles in an answer."`
-	Cursor   cursor       `query:"cursor" doc:"The next_cursor of an earlier answer: go on there. It takes the place of start; repeat the other parameters."`
-	Format   string       `query:"format" enum:"json,csv" doc:"The answer's format; takes precedence over the Accept header."`
+	Format   string       `query:"format" enum:"json,csv,ndjson" doc:"The answer's format; takes precedence over the Accept header."`
 	Accept   string       `header:"Accept" hidden:"true"`
+	Page[candleKey]
 }
 
 type candlesOutput struct {
-	ContentType string `header:"Content-Type" hidden:"true"`
-	Link        string `header:"Link" doc:"Where there is a next page: its address, with rel=\"next\"."`
-	Vary        string `header:"Vary" hidden:"true"`
-	Length      int    `header:"Content-Length" hidden:"true"`
+	ContentType string   `header:"Content-Type" hidden:"true"`
+	Caching     string   `header:"Cache-Control" hidden:"true"`
+	Link        string   `header:"Link" doc:"Where there is a next page: its address, with rel=\"next\". Without start, where there are older candles: their page's address, with rel=\"prev\"."`
+	Vary        []string `header:"Vary" hidden:"true"`
 	Body        []byte
 }
 
@@ -61,18 +62,20 @@ type Candle struct {
 	Complete            bool         `json:"complete" doc:"Whether none of its parts is missing."`
 }
 
-func registerCandles(api huma.API, h History) {
+func registerCandles(api huma.API, h History, now func() time.Time) {
 	register(api, huma.Operation{
 		OperationID: "list-candles", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/candles", Tags: []string{"market"}, Security: open,
 		Summary: "List candles",
-		Description: "Candles of a symbol at an interval, stored or rolled up, oldest first, as JSON or as CSV (RFC 4180) with a header row and an empty field for null.\n\n" +
+		Description: "Candles of a symbol at an interval, stored or rolled up, oldest first, as JSON, as one JSON object a line (NDJSON), or as CSV (RFC 4180) with a header row and an empty field for null.\n\n" +
 			"With start, pages go forward: each holds limit candles until the last one, whatever is missing in between. " +
 			"Without start, the answer covers the newest limit open times before end, so it is shorter where candles are missing. Where all of them are missing, it goes on backwards until it finds at least one candle. " +
-			"Go further back by giving its first open time as end; an empty answer means that nothing older is stored.",
+			"Go further back by giving its first open time as end; an empty answer means that nothing older is stored.\n\n" +
+			"Cache-Control says for how long an answer holds: a week where the last candle closed 30 days ago and none is missing, a minute where all have closed and none is missing or where they closed 30 days ago, and else not at all. " +
+			"A candle that was closed can still be corrected, most often within days.",
 		Responses: candleResponses(api),
 		Errors:    []int{http.StatusNotFound},
 	}, func(ctx context.Context, input *candlesInput) (*candlesOutput, error) {
-		return listCandles(ctx, h, input)
+		return listCandles(ctx, h, now(), input)
 	})
 }
 
@@ -80,50 +83,65 @@ func candleResponses(api huma.API) map[string]*huma.Response {
 	return map[string]*huma.Response{"200": {
 		Description: "The candles.",
 		Content: map[string]*huma.MediaType{
-			jsonType: {Schema: api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[candlePage](), true, "")},
-			csvType:  {Schema: &huma.Schema{Type: huma.TypeString}, Example: csvHeader + "\r\n"},
+			jsonType:   {Schema: api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[candlePage](), true, "")},
+			csvType:    {Schema: &huma.Schema{Type: huma.TypeString}, Example: csvHeader + "\r\n"},
+			ndjsonType: {Example: ndjsonExample},
 		},
 	}}
 }
 
 const (
-	jsonType = "application/json"
-	csvType  = "text/csv"
+	jsonType   = "application/json"
+	ndjsonType = "application/x-ndjson"
+	csvType    = "text/csv"
 )
 
-func listCandles(ctx context.Context, h History, input *candlesInput) (*candlesOutput, error) {
+func listCandles(ctx context.Context, h History, now time.Time, input *candlesInput) (*candlesOutput, error) {
 	series, err := seriesOf(input.Symbol, input.Interval)
 	if err != nil {
 		return nil, err
 	}
-	start, end := time.Time(input.Start), time.Time(input.End)
-	if at := time.Time(input.Cursor); !at.IsZero() {
-		start = at
+	asked := market.TimeRange{Start: time.Time(input.Start), End: time.Time(input.End)}
+	if input.Cursor.given {
+		asked.Start = behind(input.Cursor.after)
 	}
-	if !start.IsZero() && !end.IsZero() && end.Before(start) {
+	if !asked.Start.IsZero() && !asked.End.IsZero() && asked.End.Before(asked.Start) {
 		return nil, invalid(ctx, "query.end", "expected an instant that is not before start or cursor")
 	}
 	var candles []market.Candle
-	var next cursor
-	if start.IsZero() {
-		candles, err = newestCandles(ctx, h, series, end, input.Limit)
+	more := false
+	if forward := !asked.Start.IsZero(); forward {
+		candles, more, err = candlesForward(ctx, h, series, asked, input.Limit)
+		if more {
+			asked.End = series.Interval.Next(candles[len(candles)-1].OpenTime) // all that this page is about
+		}
 	} else {
-		candles, next, err = candlesForward(ctx, h, series, market.TimeRange{Start: start, End: end}, input.Limit)
+		candles, more, err = newestCandles(ctx, h, series, asked.End, input.Limit)
+		if !asked.End.IsZero() {
+			newest := series.Interval.Floor(asked.End.Add(-1))
+			asked.Start = openTimeBefore(series.Interval, newest, input.Limit-1)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading candles of %s: %w", series, err)
 	}
-	return candlesAnswer(input, series, candles, next)
+	output := candlesAnswer(input, series, candles, more)
+	output.Caching = cachingFor(accounts.CallerOf(ctx), cachingOf(series.Interval, candles, asked, now))
+	return output, nil
 }
 
+// behind returns the first instant at which a candle behind another can open, as the
+// database keeps instants. Candles that are found between two pages are on the later one.
+func behind(k candleKey) time.Time { return (k.OpenTime + 1).time() }
+
 // candlesForward returns the first limit candles of r, whose end may be zero
-// for none, and the cursor of the next one where there are more.
+// for none, and whether there are more.
 //
 // Most often the candles stand without a gap, so it reads just the range that
 // they take then: a roll-up over all that follows may be dear, and so is asking
 // what is stored, which takes as long as a page. Where candles are missing it
 // goes on from there with ever longer ranges.
-func candlesForward(ctx context.Context, h History, series market.Series, r market.TimeRange, limit int) ([]market.Candle, cursor, error) {
+func candlesForward(ctx context.Context, h History, series market.Series, r market.TimeRange, limit int) ([]market.Candle, bool, error) {
 	if r.End.IsZero() {
 		r.End = latest
 	}
@@ -137,7 +155,7 @@ func candlesForward(ctx context.Context, h History, series market.Series, r mark
 			}
 			more, err := h.Candles(ctx, series, part, limit+1-len(candles))
 			if err != nil {
-				return nil, cursor{}, err
+				return nil, false, err
 			}
 			if candles == nil {
 				candles = more // most often all of it
@@ -148,13 +166,13 @@ func candlesForward(ctx context.Context, h History, series market.Series, r mark
 		}
 		switch {
 		case len(candles) > limit:
-			return candles[:limit], cursor(candles[limit].OpenTime), nil
+			return candles[:limit], true, nil
 		case r.Empty() && (known || len(candles) > 0):
-			return candles, cursor{}, nil
+			return candles, false, nil
 		case !known:
 			stored, err := openTimesOf(ctx, h, series)
 			if err != nil {
-				return nil, cursor{}, err
+				return nil, false, err
 			}
 			r, known = intersection(r, stored), true
 		}
@@ -164,12 +182,16 @@ func candlesForward(ctx context.Context, h History, series market.Series, r mark
 // newestCandles returns the candles of the newest limit open times before end,
 // which may be zero for none. Where none of them is stored it goes on backwards
 // with ever longer ranges, so that a hole is not taken for the start of history,
-// and returns the newest candles that it finds, at most limit.
-func newestCandles(ctx context.Context, h History, series market.Series, end time.Time, limit int) ([]market.Candle, error) {
+// and returns the newest candles that it finds, at most limit, and whether there are
+// older ones.
+func newestCandles(
+	ctx context.Context, h History, series market.Series, end time.Time, limit int,
+) (newest []market.Candle, older bool, err error) {
 	r, err := openTimesOf(ctx, h, series)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	oldest := r.Start
 	if !end.IsZero() && end.Before(r.End) {
 		r.End = end
 	}
@@ -184,7 +206,7 @@ func newestCandles(ctx context.Context, h History, series market.Series, end tim
 		// more than limit of them even in the shortest range.
 		candles, err := h.Candles(ctx, series, part, 2*limit)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		switch {
 		case len(candles) == 0:
@@ -193,13 +215,14 @@ func newestCandles(ctx context.Context, h History, series market.Series, end tim
 				span *= 2
 			}
 		case len(candles) < 2*limit || span == limit:
-			return candles[max(0, len(candles)-limit):], nil
+			candles = candles[max(0, len(candles)-limit):]
+			return candles, candles[0].OpenTime.After(oldest), nil
 		default: // these are the oldest of a range that was too long
 			found = true
 			span /= 2
 		}
 	}
-	return nil, nil
+	return nil, false, nil
 }
 
 // intersection returns the instants that lie in both ranges.
@@ -221,41 +244,49 @@ func openTimeBefore(interval market.Interval, open time.Time, n int) time.Time {
 	return open.Add(-time.Duration(n) * interval.Length())
 }
 
-func candlesAnswer(input *candlesInput, series market.Series, candles []market.Candle, next cursor) (*candlesOutput, error) {
-	nextText := ""
-	if !time.Time(next).IsZero() {
-		text, err := next.MarshalText()
-		if err != nil {
-			return nil, fmt.Errorf("encoding the cursor: %w", err)
-		}
-		nextText = string(text)
+// candlesAnswer writes a page. There are more candles behind it or, without start, older
+// ones before it.
+func candlesAnswer(input *candlesInput, series market.Series, candles []market.Candle, more bool) *candlesOutput {
+	output := &candlesOutput{Vary: []string{"Accept"}}
+	next := ""
+	switch forward := input.Cursor.given || !time.Time(input.Start).IsZero(); {
+	case more && forward:
+		next = cursorText(candleKey{microsecondsOf(candles[len(candles)-1].OpenTime)})
+		output.Link = linkTo(input.address(series), "next", map[string]string{"cursor": next})
+	case more:
+		output.Link = linkTo(input.address(series), "prev", map[string]string{"end": candles[0].OpenTime.UTC().Format(time.RFC3339Nano)})
 	}
-	output := &candlesOutput{ContentType: jsonType, Vary: "Accept"}
-	if nextText != "" {
-		output.Link = "<" + nextPage(input, series, nextText) + `>; rel="next"`
+	format := input.Format
+	if format == "" {
+		format = map[string]string{csvType: "csv", ndjsonType: "ndjson"}[preferredType(input.Accept, jsonType, csvType, ndjsonType)]
 	}
-	format := preferredType(input.Accept, jsonType, csvType)
-	if input.Format == "csv" || input.Format == "" && format == csvType {
-		output.ContentType = csvType + "; charset=utf-8; header=present"
+	switch format {
+	case "csv":
+		output.ContentType = csvContentType
 		output.Body = appendCSV(nil, series.Interval, candles)
-	} else {
-		output.Body = appendPage(nil, series, candles, nextText)
+	case "ndjson":
+		output.ContentType = ndjsonType
+		output.Body = appendLines(nil, series.Interval, candles)
+	default:
+		output.ContentType = jsonType
+		output.Body = appendPage(nil, series, candles, next)
 	}
-	output.Length = len(output.Body)
-	return output, nil
+	return output
 }
 
-// nextPage returns the address of the page at a cursor, made of values that
-// were understood, so that nothing foreign gets into a header.
-func nextPage(input *candlesInput, series market.Series, next string) string {
-	query := url.Values{
-		"interval": {string(series.Interval)}, "limit": {strconv.Itoa(input.Limit)}, "cursor": {next},
-	}
+// ndjsonExample documents lines, of which a schema can say nothing.
+const ndjsonExample = `{"open_time":"2024-03-01T00:00:00Z","close_time":"2024-03-01T00:15:00Z"}` + "\n"
+
+const csvContentType = csvType + "; charset=utf-8; header=present"
+
+// address returns the address of a page without what says where it begins.
+func (input *candlesInput) address(series market.Series) url.URL {
+	query := url.Values{"interval": {string(series.Interval)}, "limit": {strconv.Itoa(input.Limit)}}
 	if end := time.Time(input.End); !end.IsZero() {
 		query.Set("end", end.Format(time.RFC3339Nano))
 	}
 	if input.Format != "" {
 		query.Set("format", input.Format)
 	}
-	return "/v1/symbols/" + string(series.Symbol) + "/candles?" + query.Encode()
+	return url.URL{Path: "/v1/symbols/" + string(series.Symbol) + "/candles", RawQuery: query.Encode()}
 }

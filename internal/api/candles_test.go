@@ -65,8 +65,8 @@ func TestCandlesRanges(t *testing.T) {
 		if got := page.NextCursor != nil; got != test.more {
 			t.Errorf("%s: there is a next page: %t, want %t", test.query, got, test.more)
 		}
-		if got := a.header.Get("Link") != ""; got != test.more {
-			t.Errorf("%s: there is a Link: %t, want %t", test.query, got, test.more)
+		if got := linkOf(a, "next") != ""; got != test.more {
+			t.Errorf("%s: there is a Link to the next page: %t, want %t", test.query, got, test.more)
 		}
 	}
 }
@@ -265,8 +265,8 @@ func TestCandlesAsCSV(t *testing.T) {
 		if got := strings.HasPrefix(a.header.Get("Content-Type"), "text/csv;"); got != ask.csv || a.status != http.StatusOK {
 			t.Errorf("%+v: status %d, content type %s", ask, a.status, a.header.Get("Content-Type"))
 		}
-		if a.header.Get("Vary") != "Accept" {
-			t.Errorf("%+v: Vary is %q", ask, a.header.Get("Vary"))
+		if vary := a.header.Values("Vary"); !slices.Contains(vary, "Accept") || !slices.Contains(vary, "Accept-Encoding") {
+			t.Errorf("%+v: Vary is %q", ask, vary)
 		}
 	}
 
@@ -310,6 +310,7 @@ func fieldNames(body string) []string {
 func TestHeadSaysWhatGetWould(t *testing.T) {
 	server := httptest.NewServer(serveFake(t, newService(100)))
 	defer server.Close()
+	server.Client().Transport.(*http.Transport).DisableCompression = true // which leaves the length open
 	for _, path := range []string{"/v1/symbols/BTCUSDT/candles", "/v1/symbols", "/healthcheck", "/openapi.yaml", "/docs"} {
 		got, err := server.Client().Get(server.URL + path)
 		if err != nil {

@@ -33,6 +33,7 @@ type coinHistoryInput struct {
 	Start instant `query:"start" doc:"Earliest as_of, included: RFC 3339 or epoch milliseconds. Without it, from the oldest on."`
 	End   instant `query:"end" doc:"Latest as_of, not included: RFC 3339 or epoch milliseconds. Without it, up to the newest."`
 	Limit int     `query:"limit" default:"500" minimum:"1" maximum:"1000" doc:"Most entries in an answer."`
+	Page[coinKey]
 }
 
 type coinList struct {
@@ -40,8 +41,8 @@ type coinList struct {
 }
 
 type coinHistory struct {
-	History   []CoinState `json:"history" doc:"Oldest first."`
-	NextStart *time.Time  `json:"next_start" doc:"Give it as start for what comes next; null where there is no more."`
+	History    []CoinState `json:"history" doc:"Oldest first."`
+	NextCursor *string     `json:"next_cursor" doc:"Give it as cursor for the next page; null where there is none."`
 }
 
 // coin is what is known of a coin now.
@@ -100,12 +101,8 @@ func registerCoins(api huma.API, c Coins, now func() time.Time) {
 		Summary:     "Get a coin's history",
 		Description: "What was known of a coin as of the instants from start to end, oldest first. There is an entry for each time that it was asked for and had changed.",
 		Errors:      []int{http.StatusNotFound},
-	}, func(ctx context.Context, input *coinHistoryInput) (*struct{ Body coinHistory }, error) {
-		answer, err := coinHistoryOf(ctx, c, input)
-		if err != nil {
-			return nil, err
-		}
-		return &struct{ Body coinHistory }{answer}, nil
+	}, func(ctx context.Context, input *coinHistoryInput) (*listed[coinHistory], error) {
+		return coinHistoryOf(ctx, c, input)
 	})
 }
 
@@ -141,29 +138,28 @@ func coinByID(ctx context.Context, c Coins, id string) (market.Coin, error) {
 	return market.Coin{}, market.Errorf(market.NotFound, "nothing is known of the coin %s: ask for one of %s", id, strings.Join(ids, ", "))
 }
 
-func coinHistoryOf(ctx context.Context, c Coins, input *coinHistoryInput) (coinHistory, error) {
+func coinHistoryOf(ctx context.Context, c Coins, input *coinHistoryInput) (*listed[coinHistory], error) {
 	id, r := string(input.ID), market.TimeRange{Start: time.Time(input.Start), End: time.Time(input.End)}
-	if r.Start.IsZero() {
+	switch {
+	case input.Cursor.given:
+		r.Start = (input.Cursor.after.AsOf + 1).time()
+	case r.Start.IsZero():
 		r.Start = earliest
 	}
 	if r.End.IsZero() {
 		r.End = latest
 	}
 	if r.End.Before(r.Start) {
-		return coinHistory{}, invalid(ctx, "query.end", "expected an instant that is not before start")
+		return nil, invalid(ctx, "query.end", "expected an instant that is not before start or cursor")
 	}
-	// One more than asked for tells whether there is more.
 	states, err := c.CoinHistory(ctx, id, r, input.Limit+1)
 	if err != nil {
-		return coinHistory{}, fmt.Errorf("reading the history of the coin %s: %w", id, err)
+		return nil, fmt.Errorf("reading the history of the coin %s: %w", id, err)
 	}
-	answer := coinHistory{History: []CoinState{}}
-	if len(states) > input.Limit {
-		answer.NextStart = instantOrNull(market.Some(states[input.Limit].AsOf))
-		states = states[:input.Limit]
-	}
+	answer := &listed[coinHistory]{Body: coinHistory{History: []CoinState{}}}
+	states, answer.Body.NextCursor, answer.Link = endPage(&input.Page, states, input.Limit, coinKeyOf)
 	for _, state := range states {
-		answer.History = append(answer.History, coinStateOf(state))
+		answer.Body.History = append(answer.Body.History, coinStateOf(state))
 	}
 	return answer, nil
 }

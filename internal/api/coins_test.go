@@ -101,7 +101,7 @@ func TestCoinHistory(t *testing.T) {
 	const target = "/v1/coins/bitcoin/history"
 	first := s.get(t, target+"?limit=1")
 	if want := `{"history":[{` + strings.Replace(wholeJSON, "2024-03-01T00:00:00Z", "2024-03-01T00:00:00.631Z", 1) +
-		`}],"next_start":"2024-03-01T01:00:00.631Z"}` + "\n"; first.body != want {
+		`}],"next_cursor":"` + cursorText(coinKey{microsecondsOf(f.coinHistory[0].AsOf)}) + `"}` + "\n"; first.body != want {
 		t.Errorf("got %s\nwant %s", first.body, want)
 	}
 
@@ -113,10 +113,10 @@ func TestCoinHistory(t *testing.T) {
 		for _, state := range page.History {
 			hours = append(hours, state.AsOf.Hour())
 		}
-		if page.NextStart == nil {
+		if page.NextCursor == nil {
 			break
 		}
-		next = "&start=" + page.NextStart.Format(time.RFC3339Nano)
+		next = "&cursor=" + *page.NextCursor
 	}
 	if pages != 2 || !slices.Equal(hours, []int{0, 1, 2, 3, 4}) {
 		t.Errorf("%d pages before the last one, in all %v", pages, hours)
@@ -131,13 +131,13 @@ func TestCoinHistory(t *testing.T) {
 		fmt.Sprintf("?start=%d", day1.Add(2*time.Hour).UnixMilli()): 3,
 	} {
 		page := decode[coinHistory](t, s.get(t, target+query), http.StatusOK)
-		if len(page.History) != want || page.History == nil || page.NextStart != nil {
-			t.Errorf("%q: got %d entries, next %v, want %d", query, len(page.History), page.NextStart, want)
+		if len(page.History) != want || page.History == nil || page.NextCursor != nil {
+			t.Errorf("%q: got %d entries, next %v, want %d", query, len(page.History), page.NextCursor, want)
 		}
 	}
 	for query, location := range map[string]string{
 		"?start=2024-03-02T00:00:00Z&end=2024-03-01T00:00:00Z": "query.end",
-		"?limit=0": "query.limit", "?limit=1001": "query.limit", "?start=now": "query.start", "?cursor=x": "query",
+		"?limit=0": "query.limit", "?limit=1001": "query.limit", "?start=now": "query.start", "?cursor=x": "query.cursor",
 	} {
 		got := decode[problem](t, s.get(t, target+query), http.StatusUnprocessableEntity)
 		if len(got.Errors) != 1 || got.Errors[0].Location != location {

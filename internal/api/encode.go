@@ -40,6 +40,15 @@ func appendPage(b []byte, series market.Series, candles []market.Candle, nextCur
 	return append(b, "\"}\n"...)
 }
 
+// appendLines appends each candle as a line of JSON.
+func appendLines(b []byte, interval market.Interval, candles []market.Candle) []byte {
+	b = slices.Grow(b, len(candles)*candleBytes)
+	for _, c := range candles {
+		b = append(appendCandle(b, interval, c), '\n')
+	}
+	return b
+}
+
 func appendCandle(b []byte, interval market.Interval, c market.Candle) []byte {
 	b = append(b, '{')
 	b = appendCandleFields(b, interval, c)
@@ -83,12 +92,15 @@ var csvHeader = strings.Join([]string{
 	"taker_buy_volume", "taker_buy_quote_volume", "source_interval", "parts", "complete",
 }, ",")
 
-// appendCSV appends a header row and one row a candle, as RFC 4180 has it. No
-// field can hold a character that would have to be quoted.
+// appendCSV appends a header row and one row a candle, as RFC 4180 has it.
 func appendCSV(b []byte, interval market.Interval, candles []market.Candle) []byte {
-	b = slices.Grow(b, (len(candles)+1)*candleBytes/2)
-	b = append(b, csvHeader...)
-	b = append(b, "\r\n"...)
+	return appendRows(append(append(b, csvHeader...), "\r\n"...), interval, candles)
+}
+
+// appendRows appends one row of CSV a candle. No field can hold a character that would
+// have to be quoted.
+func appendRows(b []byte, interval market.Interval, candles []market.Candle) []byte {
+	b = slices.Grow(b, len(candles)*candleBytes/2)
 	for _, c := range candles {
 		b = appendTime(b, c.OpenTime)
 		b = append(b, ',')

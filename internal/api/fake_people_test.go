@@ -124,8 +124,20 @@ func (j fakeJobs) run() jobs.Run {
 		Attempted: 1, Attempts: []jobs.Attempt{{Number: 1, Error: "the exchange is away"}},
 	}
 }
-func (j fakeJobs) Retry(context.Context, int64) (jobs.Run, error)          { return j.run(), j.fail() }
-func (j fakeJobs) Cancel(context.Context, int64, string) (jobs.Run, error) { return j.run(), j.fail() }
+func (j fakeJobs) Retry(_ context.Context, _ int64, by string) (jobs.Run, error) {
+	run := j.run()
+	run.RetriedBy = by
+	return run, j.fail()
+}
+func (j fakeJobs) Cancel(_ context.Context, _ int64, by string) (jobs.Run, error) {
+	run := j.run()
+	run.CancelledBy = by
+	return run, j.fail()
+}
+func (fakeJobs) Upcoming() []jobs.Upcoming {
+	at := time.Date(2024, time.May, 6, 10, 15, 5, 0, time.UTC)
+	return []jobs.Upcoming{{Job: jobs.Ingest, Symbol: "BTCUSDT", At: at}, {Job: jobs.Ingest, Symbol: "ETHUSDT", At: at}, {Job: jobs.Score, At: at.Add(time.Minute)}}
+}
 func (j fakeJobs) Runs(context.Context, jobs.Filter) ([]jobs.Run, error) {
 	return []jobs.Run{j.run()}, j.fail()
 }

@@ -102,13 +102,15 @@ type MetricScores struct {
 }
 
 type tradingEarnings struct {
-	Buys             int     `json:"buys" doc:"Candles, by what the forecast at the open would have had one do."`
-	Sells            int     `json:"sells"`
-	Holds            int     `json:"holds"`
-	Earned           float64 `json:"earned" doc:"What those decisions would have earned after costs, as a share of what one began with."`
-	Drawdown         float64 `json:"drawdown" doc:"Their largest fall from a peak before, in [0, 1]."`
-	EarnedByHolding  float64 `json:"earned_by_holding" doc:"What holding the coin would have earned."`
-	HoldingsDrawdown float64 `json:"holdings_drawdown" doc:"The largest fall of the held coin."`
+	Buys             int      `json:"buys" doc:"Candles, by what the forecast at the open would have had one do."`
+	Sells            int      `json:"sells"`
+	Holds            int      `json:"holds"`
+	Earned           float64  `json:"earned" doc:"What those decisions would have earned after costs, as a share of what one began with."`
+	Drawdown         float64  `json:"drawdown" doc:"Their largest fall from a peak before, in [0, 1]."`
+	EarnedByHolding  float64  `json:"earned_by_holding" doc:"What holding the coin would have earned."`
+	HoldingsDrawdown float64  `json:"holdings_drawdown" doc:"The largest fall of the held coin."`
+	Fee              *float64 `json:"fee" doc:"That it was reckoned with: of one trade, paid at its beginning and at its end, as a share of the price; null where nothing was decided, and of a model that was trained before this was kept."`
+	Spread           *float64 `json:"spread" doc:"That it was reckoned with: between the best bid and the best ask, crossed once there and back, as a share of the price; null as the fee is."`
 }
 
 type baselineMetrics struct {
@@ -206,11 +208,22 @@ func modelOf(m forecast.Model) ForecastModel {
 		Features: append([]string{}, m.Features...),
 		Metrics: forecastMetrics{
 			Fold: timeRangeOf(m.Metrics.Fold), MetricScores: metricScoresOf(m.Metrics.Scores),
-			Quarters: []MetricScores{}, Trading: tradingEarnings(m.Metrics.Trading),
+			Quarters: []MetricScores{}, Trading: tradingOf(m.Metrics.Trading),
 		},
 	}
 	for _, q := range m.Metrics.Quarters {
 		answer.Metrics.Quarters = append(answer.Metrics.Quarters, metricScoresOf(q))
+	}
+	return answer
+}
+
+func tradingOf(t forecast.Trading) tradingEarnings {
+	answer := tradingEarnings{
+		Buys: t.Buys, Sells: t.Sells, Holds: t.Holds, Earned: t.Earned, Drawdown: t.Drawdown,
+		EarnedByHolding: t.EarnedByHolding, HoldingsDrawdown: t.HoldingsDrawdown,
+	}
+	if t.Costs != nil {
+		answer.Fee, answer.Spread = &t.Costs.Fee, &t.Costs.Spread
 	}
 	return answer
 }

@@ -28,11 +28,12 @@ func someModel(at time.Time) forecast.Model {
 		Settings: `{"trees":100}`,
 		Metrics: forecast.Metrics{
 			Fold: month, Scores: scores, Quarters: []forecast.Scores{quarter, quarter, quarter, {}},
-			Trading: forecast.Trading{Buys: 3, Sells: 4, Holds: 2873, Earned: -0.002, Drawdown: 0.011, EarnedByHolding: 0.07, HoldingsDrawdown: 0.15},
+			Trading: forecast.Trading{Buys: 3, Sells: 4, Holds: 2873, Earned: -0.002, Drawdown: 0.011, EarnedByHolding: 0.07, HoldingsDrawdown: 0.15,
+				Costs: &forecast.Costs{Fee: 0.002, Spread: 0.0003}},
 		},
 		Importance: []forecast.Importance{{Feature: "hour", PinballLoss: 0.12}, {Feature: "return 1", PinballLoss: -0.001}},
 		Verdict:    forecast.Verdict{Promoted: true, Reason: "its pinball loss is below that of every baseline"},
-		InUseSince: market.Some(at.Add(time.Minute)), Bytes: 3_141_592,
+		InUseSince: market.Some(at.Add(time.Minute)), InUseReason: "the newer one learnt from broken candles", Bytes: 3_141_592,
 	}
 }
 

@@ -16,8 +16,13 @@ import (
 // Jobs asks for runs and calls them off.
 type Jobs interface {
 	RunNow(ctx context.Context, name jobs.Name, task jobs.Task, by string) (jobs.Run, error)
-	Retry(ctx context.Context, id int64) (jobs.Run, error)
+	Retry(ctx context.Context, id int64, by string) (jobs.Run, error)
 	Cancel(ctx context.Context, id int64, by string) (jobs.Run, error)
+}
+
+// Schedule says when jobs are due next.
+type Schedule interface {
+	Upcoming() []jobs.Upcoming
 }
 
 // jobName is the name of a job.
@@ -39,6 +44,12 @@ type job struct {
 	Attempts       int      `json:"attempts" doc:"How often a run is tried at most."`
 	TimeoutSeconds int64    `json:"timeout_seconds" doc:"What one attempt may take."`
 	Newest         []jobRun `json:"newest" doc:"The run queued last, of each symbol."`
+	Next           []jobDue `json:"next" doc:"When it is due next by its schedule, of each symbol; empty where it has none."`
+}
+
+type jobDue struct {
+	Symbol string    `json:"symbol" doc:"Empty for a job that is not per symbol."`
+	DueAt  time.Time `json:"due_at"`
 }
 
 type jobList struct {
@@ -54,6 +65,8 @@ type jobRun struct {
 	State           string           `json:"state" enum:"queued,running,retrying,succeeded,failed,cancelled,skipped"`
 	Trigger         string           `json:"trigger" enum:"schedule,catch_up,person,change"`
 	RequestedBy     string           `json:"requested_by" doc:"Empty where nobody asked for it."`
+	RetriedBy       string           `json:"retried_by" doc:"Who asked last for another attempt; empty where nobody did."`
+	CancelledBy     string           `json:"cancelled_by" doc:"Who called it off; empty where nobody did."`
 	ScheduledAt     time.Time        `json:"scheduled_at" doc:"When it was due, or asked for."`
 	QueuedAt        time.Time        `json:"queued_at"`
 	StartedAt       *time.Time       `json:"started_at" doc:"Of the newest attempt."`
@@ -77,14 +90,15 @@ type jobAttempt struct {
 }
 
 type runList struct {
-	Runs []jobRun `json:"runs" doc:"The one queued last first."`
-	Next *string  `json:"next" doc:"What to give as cursor for the next page; null on the last one."`
+	Runs       []jobRun `json:"runs" doc:"The one queued last first."`
+	NextCursor *string  `json:"next_cursor" doc:"Give it as cursor for the next page; null where there is none."`
 }
 
 func runOf(r jobs.Run) jobRun {
 	answer := jobRun{
 		ID: r.ID, Job: string(r.Job), Symbol: string(r.Task.Symbol), Start: timeOrNull(r.Task.Wanted.Start), End: timeOrNull(r.Task.Wanted.End),
-		State: string(r.State), Trigger: string(r.Trigger), RequestedBy: r.By, ScheduledAt: r.ScheduledAt.UTC(), QueuedAt: r.QueuedAt.UTC(),
+		State: string(r.State), Trigger: string(r.Trigger), RequestedBy: r.By, RetriedBy: r.RetriedBy, CancelledBy: r.CancelledBy,
+		ScheduledAt: r.ScheduledAt.UTC(), QueuedAt: r.QueuedAt.UTC(),
 		StartedAt: utcOrNull(r.StartedAt), EndedAt: utcOrNull(r.EndedAt), NextAttemptAt: utcOrNull(r.NextAttemptAt),
 		Attempted: r.Attempted, AttemptsAllowed: r.MostAttempts, Rows: r.Rows, Report: r.Report, Reason: r.Reason, Attempts: []jobAttempt{},
 	}
@@ -110,7 +124,7 @@ type runsInput struct {
 	Symbol string  `query:"symbol" pattern:"^[A-Za-z0-9]{2,20}$" doc:"Of that symbol only."`
 	State  string  `query:"state" enum:"queued,running,retrying,succeeded,failed,cancelled,skipped" doc:"In that state only."`
 	Limit  int     `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"How many at most."`
-	Cursor string  `query:"cursor" maxLength:"60" pattern:"^[0-9]+,-?[0-9]+$" doc:"The next of the page before."`
+	Page[runKey]
 }
 
 type runRequest struct {
@@ -119,19 +133,25 @@ type runRequest struct {
 	End    *time.Time `json:"end,omitempty" doc:"Of a back-fill, the end, exclusive."`
 }
 
-func registerJobs(api huma.API, control Jobs, records jobs.Records, people Accounts) {
+func registerJobs(api huma.API, control Jobs, schedule Schedule, records jobs.Records, people Accounts) {
 	tags := []string{"jobs"}
 	register(api, huma.Operation{
 		OperationID: "list-jobs", Method: http.MethodGet, Path: "/v1/jobs", Tags: tags, Security: forUsers,
-		Summary: "List jobs", Description: "What is done by schedule, with the newest run of each.",
+		Summary: "List jobs", Description: "What is done by schedule, with the newest run of each and when it is due next.",
 	}, func(ctx context.Context, _ *struct{}) (*body[jobList], error) {
 		newest, err := records.NewestRuns(ctx)
 		list := jobList{Jobs: []job{}}
+		upcoming := schedule.Upcoming()
 		for _, d := range jobs.Definitions() {
-			j := job{string(d.Name), d.Purpose, d.PerSymbol, d.Attempts, int64(d.Timeout / time.Second), []jobRun{}}
+			j := job{string(d.Name), d.Purpose, d.PerSymbol, d.Attempts, int64(d.Timeout / time.Second), []jobRun{}, []jobDue{}}
 			for _, r := range newest {
 				if r.Job == d.Name {
 					j.Newest = append(j.Newest, runOf(r))
+				}
+			}
+			for _, u := range upcoming {
+				if u.Job == d.Name {
+					j.Next = append(j.Next, jobDue{string(u.Symbol), u.At})
 				}
 			}
 			list.Jobs = append(list.Jobs, j)
@@ -141,8 +161,8 @@ func registerJobs(api huma.API, control Jobs, records jobs.Records, people Accou
 	register(api, huma.Operation{
 		OperationID: "list-runs", Method: http.MethodGet, Path: "/v1/jobs/{name}/runs", Tags: tags, Security: forUsers,
 		Summary: "List runs of a job", Description: "Those that were skipped included, page by page.", Errors: []int{http.StatusNotFound},
-	}, func(ctx context.Context, input *runsInput) (*body[runList], error) {
-		filter := jobs.Filter{Job: jobs.Name(input.Name), State: jobs.State(input.State), Limit: input.Limit}
+	}, func(ctx context.Context, input *runsInput) (*listed[runList], error) {
+		filter := jobs.Filter{Job: jobs.Name(input.Name), State: jobs.State(input.State), Limit: input.Limit + 1}
 		if input.Symbol != "" {
 			symbol, err := market.ParseSymbol(input.Symbol)
 			if err != nil {
@@ -150,23 +170,19 @@ func registerJobs(api huma.API, control Jobs, records jobs.Records, people Accou
 			}
 			filter.Symbol = symbol
 		}
-		if input.Cursor != "" {
-			place, err := placeOf(input.Cursor)
-			if err != nil {
-				return nil, invalid(ctx, "query.cursor", "expected the next of the page before")
-			}
-			filter.Before = place
+		if c := input.Cursor; c.given {
+			filter.Before = jobs.Place{QueuedAt: c.after.QueuedAt.time(), ID: c.after.ID}
 		}
 		runs, err := records.Runs(ctx, filter)
-		list := runList{Runs: []jobRun{}}
+		if err != nil {
+			return nil, err
+		}
+		answer := &listed[runList]{Body: runList{Runs: []jobRun{}}}
+		runs, answer.Body.NextCursor, answer.Link = endPage(&input.Page, runs, input.Limit, runKeyOf)
 		for _, r := range runs {
-			list.Runs = append(list.Runs, runOf(r))
+			answer.Body.Runs = append(answer.Body.Runs, runOf(r))
 		}
-		if len(runs) == input.Limit {
-			next := cursorOf(jobs.PlaceOf(runs[len(runs)-1]))
-			list.Next = &next
-		}
-		return answerWith(list, err)
+		return answer, nil
 	})
 	register(api, huma.Operation{
 		OperationID: "get-run", Method: http.MethodGet, Path: "/v1/runs/{id}", Tags: tags, Security: forUsers,
@@ -211,7 +227,7 @@ func registerJobs(api huma.API, control Jobs, records jobs.Records, people Accou
 		Summary: "Retry a run", Description: "Tries a run again that failed or was cancelled, or at once one that waits for another attempt.",
 		DefaultStatus: http.StatusAccepted, Errors: []int{http.StatusConflict, http.StatusNotFound},
 	}, func(ctx context.Context, input *runPath) (*body[jobRun], error) {
-		r, err := control.Retry(ctx, input.ID)
+		r, err := control.Retry(ctx, input.ID, accounts.CallerOf(ctx).Username)
 		return noted(ctx, people, accounts.RetryJob, r, err)
 	})
 	register(api, huma.Operation{
@@ -240,23 +256,4 @@ func noted(ctx context.Context, people Accounts, action accounts.Action, r jobs.
 	}
 	details := map[string]string{"run": strconv.FormatInt(r.ID, 10), "symbol": string(r.Task.Symbol)}
 	return answerWith(runOf(r), people.Note(ctx, accounts.CallerOf(ctx), action, string(r.Job), details))
-}
-
-// A cursor is when a run was queued, in microseconds, and its number.
-func cursorOf(p jobs.Place) string {
-	return strconv.FormatInt(p.QueuedAt.UnixMicro(), 10) + "," + strconv.FormatInt(p.ID, 10)
-}
-
-func placeOf(cursor string) (jobs.Place, error) {
-	for k, c := range cursor {
-		if c == ',' {
-			at, err := strconv.ParseInt(cursor[:k], 10, 64)
-			if err != nil || at > latest.UnixMicro() {
-				return jobs.Place{}, errInstantRange
-			}
-			id, err := strconv.ParseInt(cursor[k+1:], 10, 64)
-			return jobs.Place{QueuedAt: time.UnixMicro(at).UTC(), ID: id}, err
-		}
-	}
-	return jobs.Place{}, errInstantFormat
 }

@@ -25,7 +25,7 @@ const (
 )
 
 // Wrap puts in front of handler, for the API and for pages alike: a bound on
-// bodies, request ids, default headers, the access log, recovery from panics,
+// bodies, request ids, default headers, compression, the access log, recovery from panics,
 // who the caller is, and problem documents for paths and methods that its mux does not
 // know. Without an authenticator all callers are nobody; without settings all is open
 // that can be.
@@ -35,6 +35,7 @@ func Wrap(handler http.Handler, who Authenticator, current func() settings.Setti
 	handler = guardPages(handler, current)
 	handler = identifyCaller(handler, who)
 	handler = logAndRecover(handler)
+	handler = compress(handler)
 	handler = defaultHeaders(handler)
 	handler = identify(handler, logger)
 	return http.MaxBytesHandler(handler, maxFormBytes)

@@ -222,3 +222,5 @@ func TestWrappedWriterCanFlush(t *testing.T) {
 		t.Error("Flush does not reach the connection")
 	}
 }
+
+var discard = slog.New(slog.DiscardHandler)

@@ -59,13 +59,14 @@ type modelRecord struct {
 	Symbol   market.Symbol `json:"symbol" example:"BTCUSDT"`
 	Interval intervalName  `json:"interval"`
 	ForecastModel
-	InUse      bool            `json:"in_use" doc:"Whether it makes the forecasts."`
-	InUseSince *time.Time      `json:"in_use_since" doc:"When it was put to use last; null where another one makes the forecasts."`
-	Verdict    verdict         `json:"verdict"`
-	DataHash   string          `json:"data_hash" doc:"SHA-256 of the training rows and of how they are learnt from, hexadecimal: the same gives the same model."`
-	Settings   json.RawMessage `json:"settings" doc:"What else decided how it was learnt; null where it was not kept."`
-	Importance []importance    `json:"importance" doc:"What each feature is worth, the most important first; empty where no month could be measured."`
-	Bytes      int64           `json:"bytes" doc:"Size of its file; 0 where that was pruned and only the record is kept."`
+	InUse       bool            `json:"in_use" doc:"Whether it makes the forecasts."`
+	InUseSince  *time.Time      `json:"in_use_since" doc:"When it was put to use last; null where another one makes the forecasts."`
+	InUseReason string          `json:"in_use_reason" doc:"Why it was put to use then: the verdict, or what the admin gave; empty where another one makes the forecasts."`
+	Verdict     verdict         `json:"verdict"`
+	DataHash    string          `json:"data_hash" doc:"SHA-256 of the training rows and of how they are learnt from, hexadecimal: the same gives the same model."`
+	Settings    json.RawMessage `json:"settings" doc:"What else decided how it was learnt; null where it was not kept."`
+	Importance  []importance    `json:"importance" doc:"What each feature is worth, the most important first; empty where no month could be measured."`
+	Bytes       int64           `json:"bytes" doc:"Size of its file; 0 where that was pruned and only the record is kept."`
 }
 
 type verdict struct {
@@ -144,7 +145,7 @@ func registerModels(api huma.API, h History, models Models, control Jobs, people
 func modelRecordOf(m forecast.Model) modelRecord {
 	record := modelRecord{
 		Symbol: m.Symbol, Interval: intervalName(m.Interval), ForecastModel: modelOf(m),
-		InUse: m.InUseSince.Valid, InUseSince: instantOrNull(m.InUseSince), Verdict: verdict(m.Verdict),
+		InUse: m.InUseSince.Valid, InUseSince: instantOrNull(m.InUseSince), InUseReason: m.InUseReason, Verdict: verdict(m.Verdict),
 		DataHash: m.DataHash, Settings: json.RawMessage(m.Settings), Importance: []importance{}, Bytes: m.Bytes,
 	}
 	if m.Settings == "" {

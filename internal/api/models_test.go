@@ -22,11 +22,12 @@ func TestModels(t *testing.T) {
 	one := decode[modelRecord](t, s.get(t, "/v1/models/7"), http.StatusOK)
 	if one.Symbol != "BTCUSDT" || one.Interval != "15m" || one.DataHash != "00ff" || string(one.Settings) != `{"trees":100}` || one.Bytes != 3_141_592 ||
 		!one.InUse || !one.InUseSince.Equal(day1.Add(time.Minute)) || !one.Verdict.Promoted || one.Verdict.Reason == "" ||
-		len(one.Importance) != 2 || one.Importance[0] != (importance{"hour", 0.12}) || one.Rows != 87_000 || one.Metrics.Trading.Sells != 4 {
+		len(one.Importance) != 2 || one.Importance[0] != (importance{"hour", 0.12}) || one.Rows != 87_000 || one.Metrics.Trading.Sells != 4 ||
+		one.InUseReason != "the newer one learnt from broken candles" || *one.Metrics.Trading.Fee != 0.002 || *one.Metrics.Trading.Spread != 0.0003 {
 		t.Errorf("the model is %+v", one)
 	}
 	past := decode[modelRecord](t, s.get(t, "/v1/models/3"), http.StatusOK)
-	if past.InUse || past.InUseSince != nil || string(past.Settings) != "null" || past.Importance == nil || past.Metrics.Quarters == nil {
+	if past.InUse || past.InUseSince != nil || past.InUseReason != "" || past.Metrics.Trading.Fee != nil || past.Metrics.Trading.Spread != nil || string(past.Settings) != "null" || past.Importance == nil || past.Metrics.Quarters == nil {
 		t.Errorf("the old model is %+v", past)
 	}
 	for target, status := range map[string]int{

@@ -83,8 +83,12 @@ func registerOlder(api huma.API, d Dependencies) {
 		Username username `json:"username"`
 		Password password `json:"password"`
 	}
-	// Open and of no area: who calls it has not logged in yet. Wrong passwords are counted.
-	register(api, older("older-authenticate", http.MethodPost, "/authenticate", "HTTP Basic on every call, or a token", settings.Area(""), open),
+	// Of no area, which could be closed: who calls it has not logged in yet.
+	authenticate := older("older-authenticate", http.MethodPost, "/authenticate", "HTTP Basic on every call, or a token", settings.Area(""), open)
+	authenticate.Description += " It answers whether a username and a password are right, and what the user may do; it begins no session." +
+		" It stays open where the setting open_access closes everything, as /login does. Wrong passwords are counted here as everywhere:" +
+		" after a few of them the answer is 429, and Retry-After says how long to wait."
+	register(api, authenticate,
 		func(ctx context.Context, input *struct{ Body credentials }) (*body[caller], error) {
 			by, err := d.Accounts.Authenticate(ctx, accounts.CallerOf(ctx).Address, string(input.Body.Username), string(input.Body.Password))
 			return answerWith(caller{by.Username, string(by.Role), string(by.Method)}, err)
@@ -117,7 +121,7 @@ func registerOlder(api huma.API, d Dependencies) {
 		Format string  `query:"format" enum:"json,csv" doc:"The answer's format."`
 		Accept string  `header:"Accept" hidden:"true"`
 	}) (*candlesOutput, error) {
-		return listCandles(ctx, d.History, &candlesInput{
+		return listCandles(ctx, d.History, d.Now(), &candlesInput{
 			Symbol: input.Symbol, Interval: input.Interval, Start: input.Start, End: input.End, Limit: input.Limit,
 			Format: input.Format, Accept: input.Accept,
 		})

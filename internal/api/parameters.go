@@ -1,8 +1,6 @@
 package api
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -90,40 +88,6 @@ func (i *instant) UnmarshalText(text []byte) error {
 // Schema describes the parameter, for Huma.
 func (instant) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Examples: []any{"2024-03-01T00:00:00Z"}}
-}
-
-// cursor is the open time at which the next page starts, opaque to the client.
-// Zero means that the client gave none.
-type cursor time.Time
-
-// cursorEncoding is strict, so that an open time has one cursor only.
-var cursorEncoding = base64.RawURLEncoding.Strict()
-
-var errCursor = errors.New("expected the next_cursor of an earlier answer")
-
-// MarshalText writes the open time to the microsecond, as the database keeps it.
-func (c cursor) MarshalText() ([]byte, error) {
-	microseconds := binary.BigEndian.AppendUint64(nil, uint64(time.Time(c).UnixMicro()))
-	return cursorEncoding.AppendEncode(nil, microseconds), nil
-}
-
-// UnmarshalText reads what MarshalText wrote.
-func (c *cursor) UnmarshalText(text []byte) error {
-	microseconds, err := cursorEncoding.DecodeString(string(text))
-	if err != nil || len(microseconds) != 8 {
-		return errCursor
-	}
-	at := time.UnixMicro(int64(binary.BigEndian.Uint64(microseconds))).UTC()
-	if at.Before(earliest) || !at.Before(latest) {
-		return errCursor
-	}
-	*c = cursor(at)
-	return nil
-}
-
-// Schema describes the parameter, for Huma.
-func (cursor) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeString}
 }
 
 // preferredType returns which of the media types an Accept header asks for, the

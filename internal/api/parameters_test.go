@@ -69,46 +69,6 @@ func FuzzInstant(f *testing.F) {
 	})
 }
 
-func FuzzCursor(f *testing.F) {
-	for _, at := range []time.Time{earliest, day1, day1.Add(time.Microsecond), latest.Add(-time.Microsecond)} {
-		text, err := cursor(at).MarshalText()
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(string(text))
-	}
-	f.Add("")
-	f.Add("AAAAAAAAAAB") // bits that mean nothing
-	f.Add("AAAAAAAAAA\n")
-	f.Add("//////////8")
-	f.Fuzz(func(t *testing.T, text string) {
-		var c cursor
-		if err := c.UnmarshalText([]byte(text)); err != nil {
-			return
-		}
-		if at := time.Time(c); at.Before(earliest) || !at.Before(latest) {
-			t.Errorf("%q is %s: out of bounds", text, at)
-		}
-		again, err := c.MarshalText()
-		if err != nil || string(again) != strings.NewReplacer("\n", "", "\r", "").Replace(text) {
-			t.Errorf("%q becomes %q, %v", text, again, err)
-		}
-	})
-}
-
-func TestCursorKeepsOpenTimes(t *testing.T) {
-	for _, open := range []time.Time{earliest, day1, day1.Add(123456 * time.Microsecond), latest.Add(-time.Microsecond)} {
-		text, err := cursor(open).MarshalText()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var c cursor
-		if err := c.UnmarshalText(text); err != nil || !time.Time(c).Equal(open) {
-			t.Errorf("%s comes back as %s, %v", open, time.Time(c), err)
-		}
-	}
-}
-
 // The schemas refuse what the domain refuses, so that no message of the domain
 // about a parameter, which repeats it, gets out.
 func TestSchemasAgreeWithTheDomain(t *testing.T) {
@@ -152,11 +112,11 @@ func TestBadParametersAreNamedAndNotRepeated(t *testing.T) {
 		{"/v1/symbols/BTCUSDT/forecast?at=", "query.at", "expected a value"},
 		{candles + "limit=5&limit=6", "query.limit", "once"},
 		{candles + "limit=%zz", "query", "percent-encoded"},
-		{candles + "format=xml", "query.format", "json, csv"},
+		{candles + "format=xml", "query.format", "json, csv, ndjson"},
 		{candles + "cursor=AAAA", "query.cursor", "next_cursor"},
 		{candles + "cursor=__________8", "query.cursor", "next_cursor"},
 		{candles + "start=2024-03-02T00:00:00Z&end=2024-03-01T00:00:00Z", "query.end", "not before start"},
-		{candles + "from=2024-03-02T00:00:00Z", "query", "known are interval, start, end, limit, cursor, format"},
+		{candles + "from=2024-03-02T00:00:00Z", "query", "known are interval, start, end, limit, format, cursor"},
 		{"/v1/symbols?page=2", "query", "none is known here"},
 		{"/v1/symbols/BTC-USDT/candles", "path.symbol", "letters and digits"},
 		{"/v1/symbols/BTCUSDT/forecast?at=tomorrow", "query.at", "RFC 3339"},

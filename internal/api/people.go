@@ -87,13 +87,18 @@ type UserPath struct {
 }
 
 type userList struct {
-	Users []user  `json:"users" doc:"By name."`
-	Next  *string `json:"next" doc:"What to give as after for the next page; null on the last one."`
+	Users      []user  `json:"users" doc:"By name."`
+	NextCursor *string `json:"next_cursor" doc:"Give it as cursor for the next page; null where there is none."`
 }
 
-type pageInput struct {
-	After string `query:"after" maxLength:"64" doc:"The name behind which to go on."`
-	Limit int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"How many at most."`
+type usersInput struct {
+	Limit int `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"How many at most."`
+	Page[userKey]
+}
+
+type auditInput struct {
+	Limit int `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"How many at most."`
+	Page[entryKey]
 }
 
 type caller struct {
@@ -168,8 +173,8 @@ type auditEntry struct {
 }
 
 type auditPage struct {
-	Entries []auditEntry `json:"entries" doc:"The newest first."`
-	Next    *int64       `json:"next" doc:"What to give as before for the next page; null on the last one."`
+	Entries    []auditEntry `json:"entries" doc:"The newest first."`
+	NextCursor *string      `json:"next_cursor" doc:"Give it as cursor for the next page; null where there is none."`
 }
 
 type empty struct{}
@@ -237,16 +242,17 @@ func registerPeople(api huma.API, people Accounts) {
 	register(api, huma.Operation{
 		OperationID: "list-users", Method: http.MethodGet, Path: "/v1/users", Tags: tags, Security: forAdmins,
 		Summary: "List users", Description: "By name, page by page.",
-	}, func(ctx context.Context, input *pageInput) (*body[userList], error) {
-		users, err := people.List(ctx, input.After, input.Limit)
-		list := userList{Users: []user{}}
+	}, func(ctx context.Context, input *usersInput) (*listed[userList], error) {
+		users, err := people.List(ctx, input.Cursor.after.Username, input.Limit+1)
+		if err != nil {
+			return nil, err
+		}
+		answer := &listed[userList]{Body: userList{Users: []user{}}}
+		users, answer.Body.NextCursor, answer.Link = endPage(&input.Page, users, input.Limit, func(u accounts.User) userKey { return userKey{u.Username} })
 		for _, u := range users {
-			list.Users = append(list.Users, userOf(u))
+			answer.Body.Users = append(answer.Body.Users, userOf(u))
 		}
-		if len(users) == input.Limit {
-			list.Next = &users[len(users)-1].Username
-		}
-		return answerWith(list, err)
+		return answer, nil
 	})
 	register(api, huma.Operation{
 		OperationID: "create-user", Method: http.MethodPost, Path: "/v1/users", Tags: tags, Security: forAdmins,
@@ -322,19 +328,17 @@ func registerPeople(api huma.API, people Accounts) {
 	register(api, huma.Operation{
 		OperationID: "list-audit", Method: http.MethodGet, Path: "/v1/audit", Tags: tags, Security: forAdmins,
 		Summary: "List who did what", Description: "Logins, and what admins did, page by page.",
-	}, func(ctx context.Context, input *struct {
-		Before int64 `query:"before" minimum:"0" doc:"The entry behind which to go on; 0 begins at the newest."`
-		Limit  int   `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"How many at most."`
-	}) (*body[auditPage], error) {
-		entries, err := people.Audit(ctx, input.Before, input.Limit)
-		page := auditPage{Entries: []auditEntry{}}
+	}, func(ctx context.Context, input *auditInput) (*listed[auditPage], error) {
+		entries, err := people.Audit(ctx, input.Cursor.after.ID, input.Limit+1)
+		if err != nil {
+			return nil, err
+		}
+		answer := &listed[auditPage]{Body: auditPage{Entries: []auditEntry{}}}
+		entries, answer.Body.NextCursor, answer.Link = endPage(&input.Page, entries, input.Limit, func(e accounts.Entry) entryKey { return entryKey{e.ID} })
 		for _, e := range entries {
-			page.Entries = append(page.Entries, auditEntry{e.ID, e.At.UTC(), e.Actor, e.Address, string(e.Action), e.Subject, string(e.Outcome), e.Details})
+			answer.Body.Entries = append(answer.Body.Entries, auditEntry{e.ID, e.At.UTC(), e.Actor, e.Address, string(e.Action), e.Subject, string(e.Outcome), e.Details})
 		}
-		if len(entries) == input.Limit {
-			page.Next = &entries[len(entries)-1].ID
-		}
-		return answerWith(page, err)
+		return answer, nil
 	})
 }
 

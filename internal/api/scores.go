@@ -23,6 +23,7 @@ type forecastsInput struct {
 	Symbol   symbolName   `path:"symbol"`
 	Interval intervalName `query:"interval" default:"15m"`
 	Limit    int          `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Most forecasts in an answer."`
+	Page[forecastKey]
 }
 
 type record struct {
@@ -113,6 +114,7 @@ type pastForecasts struct {
 	Symbol     market.Symbol  `json:"symbol" example:"BTCUSDT"`
 	Interval   intervalName   `json:"interval"`
 	Forecasts  []pastForecast `json:"forecasts" doc:"Newest first. One a minute is stored."`
+	NextCursor *string        `json:"next_cursor" doc:"Give it as cursor for the next page, of older ones; null where there is none."`
 	Disclaimer string         `json:"disclaimer" const:"Information, not financial advice."`
 }
 
@@ -186,23 +188,32 @@ func registerScores(api huma.API, h History, records forecast.RecordStore, now f
 	register(api, huma.Operation{
 		OperationID: "list-forecasts", Method: http.MethodGet, Path: "/v1/symbols/{symbol}/forecasts", Tags: []string{"forecast"}, Security: open,
 		Summary:     "List forecasts",
-		Description: "The newest forecasts that the service made and stored while it followed the market, one a minute, and what happened.",
+		Description: "The forecasts that the service made and stored while it followed the market, one a minute, the newest first, and what happened, page by page.",
 		Errors:      []int{http.StatusNotFound},
-	}, func(ctx context.Context, input *forecastsInput) (*struct{ Body pastForecasts }, error) {
+	}, func(ctx context.Context, input *forecastsInput) (*listed[pastForecasts], error) {
 		series, err := knownSeries(ctx, h, input.Symbol, input.Interval)
 		if err != nil {
 			return nil, err
 		}
-		recent, err := records.RecentForecasts(ctx, series, input.Limit)
+		found, err := records.ForecastsBehind(ctx, series, recordPlaceOf(input.Cursor), input.Limit+1)
 		if err != nil {
 			return nil, fmt.Errorf("listing the forecasts of %s: %w", series, err)
 		}
-		list := pastForecasts{Symbol: series.Symbol, Interval: intervalName(series.Interval), Forecasts: []pastForecast{}, Disclaimer: disclaimer}
-		for _, f := range recent {
-			list.Forecasts = append(list.Forecasts, pastForecastOf(f))
+		answer := &listed[pastForecasts]{Body: pastForecasts{Symbol: series.Symbol, Interval: intervalName(series.Interval), Forecasts: []pastForecast{}, Disclaimer: disclaimer}}
+		found, answer.Body.NextCursor, answer.Link = endPage(&input.Page, found, input.Limit, forecastKeyOf)
+		for _, f := range found {
+			answer.Body.Forecasts = append(answer.Body.Forecasts, pastForecastOf(f))
 		}
-		return &struct{ Body pastForecasts }{list}, nil
+		return answer, nil
 	})
+}
+
+// recordPlaceOf returns the place behind which a page begins, nil for the first page.
+func recordPlaceOf(c cursor[forecastKey]) *forecast.RecordPlace {
+	if !c.given {
+		return nil
+	}
+	return &forecast.RecordPlace{OpenTime: c.after.OpenTime.time(), AsOf: c.after.AsOf.time(), ModelID: c.after.ModelID}
 }
 
 // knownSeries returns the series that two parameters name, or a NotFound error

@@ -176,7 +176,7 @@ func newStorm(t *testing.T) *storm {
 	mux := http.NewServeMux()
 	dependencies := Dependencies{
 		History: database, Coins: database, Forecaster: forecaster, Records: database, Models: forecaster, Database: database,
-		Accounts: people, Settings: known, Jobs: control, Runs: database, Now: time.Now, Stopping: ctx.Done(),
+		Accounts: people, Settings: known, Jobs: control, Schedule: fakeJobs{}, Runs: database, Now: time.Now, Stopping: ctx.Done(),
 	}
 	if err := Register(mux, dependencies); err != nil {
 		t.Fatal(err)
@@ -372,7 +372,7 @@ func (s *storm) valueOf(r *rand.Rand, name string, schema *huma.Schema, depth in
 	case "email":
 		return pick(r, []string{"", "ada@example.org"})
 	case "cursor":
-		return pick(r, []string{"1709251200000000,3", "x"})
+		return pick(r, []string{cursorText(candleKey{microsecondsOf(day1)}), cursorText(runKey{microsecondsOf(day1), 3}), cursorText(userKey{"bob"}), "x"})
 	case "id":
 		return pick(r, []any{1, 2, 3, 99, "bitcoin"})
 	case "start", "end", "at":

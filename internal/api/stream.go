@@ -83,7 +83,7 @@ type streams struct {
 func registerStream(api huma.API, s streams) {
 	s.clients, s.origin = new(streamClients), &knownOrigin{history: s.history}
 	register(api, huma.Operation{
-		OperationID: "stream", Method: http.MethodGet, Path: "/v1/stream", Tags: []string{"market"}, Security: open,
+		OperationID: "stream", Method: http.MethodGet, Path: streamPath, Tags: []string{"market"}, Security: open,
 		Summary: "Follow the market", Description: streamDescription,
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The events, until either side ends the connection.",
@@ -100,7 +100,10 @@ func registerStream(api huma.API, s streams) {
 	}, s.begin)
 }
 
-const eventsType = "text/event-stream"
+const (
+	streamPath = "/v1/stream"
+	eventsType = "text/event-stream"
+)
 
 // eventSchema documents an event and its data.
 func eventSchema[T any](api huma.API, name string, hasID bool) *huma.Schema {

@@ -42,8 +42,13 @@ type Settings interface {
 // Jobs asks for runs and calls them off.
 type Jobs interface {
 	RunNow(ctx context.Context, name jobs.Name, task jobs.Task, by string) (jobs.Run, error)
-	Retry(ctx context.Context, id int64) (jobs.Run, error)
+	Retry(ctx context.Context, id int64, by string) (jobs.Run, error)
 	Cancel(ctx context.Context, id int64, by string) (jobs.Run, error)
+}
+
+// Schedule says when jobs are due next.
+type Schedule interface {
+	Upcoming() []jobs.Upcoming
 }
 
 // visitor is who looks at a page, as the frame around it shows.

@@ -70,6 +70,7 @@ type Dependencies struct {
 	Accounts   Accounts // nil where nobody can log in
 	Settings   Settings
 	Jobs       Jobs
+	Schedule   Schedule // nil where nothing is scheduled
 	Runs       jobs.Records
 	Live       bool             // whether the API's stream follows the market
 	Now        func() time.Time // the clock that ages are told by

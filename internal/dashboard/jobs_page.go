@@ -34,6 +34,7 @@ type jobRow struct {
 
 type symbolRuns struct {
 	Symbol string // empty for a job that is not per symbol
+	Next   string // when it is due next, in words
 	Runs   []runSquare
 }
 
@@ -64,19 +65,20 @@ func (d *dashboard) renderJobs(w http.ResponseWriter, r *http.Request, status in
 		d.fail(w, r, h, fmt.Errorf("listing jobs: %w", err))
 		return
 	}
+	var upcoming []jobs.Upcoming
+	if d.Schedule != nil {
+		upcoming = d.Schedule.Upcoming()
+	}
 	for _, definition := range jobs.Definitions() {
 		row := jobRow{Name: string(definition.Name), Purpose: definition.Purpose, PerSymbol: definition.PerSymbol}
-		for _, of := range newest {
-			if of.Job != definition.Name {
-				continue
-			}
-			runs, err := d.Runs.Runs(r.Context(), jobs.Filter{Job: of.Job, Symbol: of.Task.Symbol, Limit: shownRuns})
+		for _, of := range shownSymbols(definition.Name, newest, upcoming) {
+			runs, err := d.Runs.Runs(r.Context(), jobs.Filter{Job: definition.Name, Symbol: of, Limit: shownRuns})
 			if err != nil {
-				d.fail(w, r, h, fmt.Errorf("listing runs of %s: %w", of.Job, err))
+				d.fail(w, r, h, fmt.Errorf("listing runs of %s: %w", definition.Name, err))
 				return
 			}
 			slices.Reverse(runs)
-			squares := symbolRuns{Symbol: string(of.Task.Symbol)}
+			squares := symbolRuns{Symbol: string(of), Next: nextInWords(definition.Name, of, upcoming, d.Now())}
 			for _, run := range runs {
 				squares.Runs = append(squares.Runs, runSquare{run.ID, string(run.State), glyphs[run.State], runInWords(run)})
 				page.Active = page.Active || !run.State.Final()
@@ -86,6 +88,51 @@ func (d *dashboard) renderJobs(w http.ResponseWriter, r *http.Request, status in
 		page.Jobs = append(page.Jobs, row)
 	}
 	d.render(w, r, status, d.jobs, page)
+}
+
+// shownSymbols returns the symbols of a job that ran or will, in their order.
+func shownSymbols(job jobs.Name, newest []jobs.Run, upcoming []jobs.Upcoming) []market.Symbol {
+	var symbols []market.Symbol
+	for _, run := range newest {
+		if run.Job == job {
+			symbols = append(symbols, run.Task.Symbol)
+		}
+	}
+	for _, u := range upcoming {
+		if u.Job == job {
+			symbols = append(symbols, u.Symbol)
+		}
+	}
+	slices.Sort(symbols)
+	return slices.Compact(symbols)
+}
+
+// nextInWords says when a job is due next by its schedule.
+func nextInWords(job jobs.Name, symbol market.Symbol, upcoming []jobs.Upcoming, now time.Time) string {
+	at := slices.IndexFunc(upcoming, func(u jobs.Upcoming) bool { return u.Job == job && u.Symbol == symbol })
+	if at < 0 {
+		return "not scheduled"
+	}
+	due := upcoming[at].At.UTC()
+	layout := "15:04:05 UTC"
+	if due.Format(time.DateOnly) != now.UTC().Format(time.DateOnly) {
+		layout = "2006-01-02 15:04:05 UTC"
+	}
+	return fmt.Sprintf("next in %s, %s", shortSpan(due.Sub(now)), due.Format(layout))
+}
+
+// shortSpan writes a length of time in the coarsest unit of which it has at least two,
+// in seconds where it is less than that.
+func shortSpan(span time.Duration) string {
+	switch {
+	case span < 2*time.Minute:
+		return fmt.Sprintf("%d s", max(0, span)/time.Second)
+	case span < 2*time.Hour:
+		return fmt.Sprintf("%d min", span/time.Minute)
+	case span < 48*time.Hour:
+		return fmt.Sprintf("%d h", span/time.Hour)
+	}
+	return fmt.Sprintf("%d days", span/(24*time.Hour))
 }
 
 func runInWords(r jobs.Run) string {
@@ -146,7 +193,12 @@ func (d *dashboard) renderRun(w http.ResponseWriter, r *http.Request, status int
 	}
 	add("Symbol", string(run.Task.Symbol))
 	add("Trigger", string(run.Trigger))
-	add("Asked for by", run.By)
+	visible := accounts.CallerOf(r.Context()).Known() // who has a name here is nobody else's business
+	if visible {
+		add("Asked for by", run.By)
+		add("Retried by", run.RetriedBy)
+		add("Cancelled by", run.CancelledBy)
+	}
 	add("Due", instantOrNothing(run.ScheduledAt))
 	add("Queued", instantOrNothing(run.QueuedAt))
 	add("Started", instantOrNothing(run.StartedAt.Value))
@@ -156,7 +208,9 @@ func (d *dashboard) renderRun(w http.ResponseWriter, r *http.Request, status int
 	add("Attempts", fmt.Sprintf("%d of %d", run.Attempted, run.MostAttempts))
 	add("Back-fill from", instantOrNothing(run.Task.Wanted.Start))
 	add("Back-fill to", instantOrNothing(run.Task.Wanted.End))
-	add("Reason", run.Reason)
+	if visible || run.CancelledBy == "" {
+		add("Reason", run.Reason)
+	}
 	names := make([]string, 0, len(run.Report))
 	for name := range run.Report {
 		names = append(names, name)
@@ -169,7 +223,7 @@ func (d *dashboard) renderRun(w http.ResponseWriter, r *http.Request, status int
 		row := attemptRow{Number: a.Number, Started: instantOrNothing(a.StartedAt), Ended: instantOrNothing(a.EndedAt), Instance: a.Instance}
 		switch {
 		case a.Error == "":
-		case !accounts.CallerOf(r.Context()).Known():
+		case !visible:
 			// It may tell of hosts and addresses.
 			row.Error = "Log in to see what it failed of."
 		default:
@@ -232,7 +286,8 @@ func (d *dashboard) takeRunNow(w http.ResponseWriter, r *http.Request, h holding
 }
 
 func (d *dashboard) takeRetry(w http.ResponseWriter, r *http.Request, h holdings) {
-	d.changeRun(w, r, h, accounts.RetryJob, func(id int64) (jobs.Run, error) { return d.Jobs.Retry(r.Context(), id) })
+	by := accounts.CallerOf(r.Context()).Username
+	d.changeRun(w, r, h, accounts.RetryJob, func(id int64) (jobs.Run, error) { return d.Jobs.Retry(r.Context(), id, by) })
 }
 
 func (d *dashboard) takeCancel(w http.ResponseWriter, r *http.Request, h holdings) {

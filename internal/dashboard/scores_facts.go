@@ -90,7 +90,11 @@ func formatTrading(t forecast.Trading) string {
 	if t.Buys+t.Sells+t.Holds == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Its decisions at the open (%s to buy, %s to sell, %s to hold) would have earned %s after costs, with a drawdown of %s; holding the coin %s, with one of %s.",
-		formatCount(t.Buys), formatCount(t.Sells), formatCount(t.Holds), formatSkill(t.Earned), formatShare(t.Drawdown, 2),
+	after := "costs"
+	if t.Costs != nil {
+		after = fmt.Sprintf("a fee of %s at both ends of a trade and a spread of %s", formatShare(t.Costs.Fee, 2), formatShare(t.Costs.Spread, 2))
+	}
+	return fmt.Sprintf("Its decisions at the open (%s to buy, %s to sell, %s to hold) would have earned %s after %s, with a drawdown of %s; holding the coin %s, with one of %s.",
+		formatCount(t.Buys), formatCount(t.Sells), formatCount(t.Holds), formatSkill(t.Earned), after, formatShare(t.Drawdown, 2),
 		formatSkill(t.EarnedByHolding), formatShare(t.HoldingsDrawdown, 2))
 }

@@ -38,6 +38,19 @@ type servicePages struct {
 	cookies map[string]*http.Cookie // by username
 }
 
+var morning = time.Date(2024, time.May, 6, 10, 12, 0, 0, time.UTC)
+
+// soon is a schedule of ingest and train only.
+type soon struct{}
+
+func (soon) Upcoming() []jobs.Upcoming {
+	return []jobs.Upcoming{
+		{Job: jobs.Ingest, Symbol: "BTCUSDT", At: morning.Add(3*time.Minute + 5*time.Second)},
+		{Job: jobs.Ingest, Symbol: "ETHUSDT", At: morning.Add(45 * time.Second)},
+		{Job: jobs.Train, Symbol: "BTCUSDT", At: morning.Add(50 * time.Hour)},
+	}
+}
+
 func openServicePages(t *testing.T) *servicePages {
 	t.Helper()
 	database := timescaletest.Open(t)
@@ -59,6 +72,7 @@ func openServicePages(t *testing.T) *servicePages {
 	dependencies := month()
 	dependencies.Accounts, dependencies.Settings = people, settings.NewService(database, log)
 	dependencies.Jobs, dependencies.Runs, dependencies.Log = control, database, log
+	dependencies.Schedule, dependencies.Now = soon{}, func() time.Time { return morning }
 	mux := http.NewServeMux()
 	if err := Register(mux, dependencies); err != nil {
 		t.Fatal(err)
@@ -217,6 +231,7 @@ func TestJobsPage(t *testing.T) {
 	p := openServicePages(t)
 	p.want(p.get("", "/jobs"), 200, "It has not run yet.")
 	p.logIn("boss")
+	p.logIn("vera")
 	a := p.submit("boss", "/jobs/ingest/run", "symbol", "btcusdt", "start", "2024-01-01", "end", "2024-02-01")
 	p.want(a, 303, "/jobs/runs/1")
 	p.want(p.get("boss", "/jobs/runs/1"), 200, "2024-02-01 00:00:00")
@@ -226,8 +241,17 @@ func TestJobsPage(t *testing.T) {
 	p.want(p.submit("boss", "/jobs/nothing/run"), 404, "There is no such job")
 	p.want(p.submit("boss", "/jobs/runs/1/retry"), 409, "Run 1 is queued")
 	p.want(p.submit("boss", "/jobs/runs/1/cancel"), 303, "/jobs/runs/1")
-	p.want(p.get("", "/jobs/runs/1"), 200, "cancelled by boss")
+	p.want(p.get("vera", "/jobs/runs/1"), 200, "cancelled by boss")
 	p.want(p.get("", "/jobs"), 200, `class="run cancelled"`)
+	p.want(p.submit("boss", "/jobs/runs/1/retry"), 303, "/jobs/runs/1")
+	p.want(p.get("vera", "/jobs/runs/1"), 200, "Retried by")
+	p.submit("boss", "/jobs/runs/1/cancel")
+	if page := p.get("", "/jobs/runs/1").Body.String(); strings.Contains(page, "boss") {
+		t.Errorf("everybody can read who has a name here:\n%s", page)
+	}
+	for _, next := range []string{"next in 3 min, 10:15:05 UTC", "next in 45 s, 10:12:45 UTC", "next in 2 days, 2024-05-08 12:12:00 UTC"} {
+		p.want(p.get("", "/jobs"), 200, next)
+	}
 	p.want(p.get("boss", "/audit"), 200, "cancel_job")
 }
 

@@ -25,8 +25,8 @@ type Decision struct {
 
 // Costs is what it costs to trade, as shares of the price.
 type Costs struct {
-	Fee    float64 // of one trade, paid at its beginning and at its end, in [0, 0.1]
-	Spread float64 // between the best bid and the best ask, crossed once there and back, in [0, 0.1]
+	Fee    float64 `json:"fee"`    // of one trade, paid at its beginning and at its end, in [0, 0.1]
+	Spread float64 `json:"spread"` // between the best bid and the best ask, crossed once there and back, in [0, 0.1]
 }
 
 // UsualCosts are those of a small account: Binance's regular fee, and a spread

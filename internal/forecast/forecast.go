@@ -72,7 +72,10 @@ type Model struct {
 	// InUseSince is when it was put to use last; absent where another one makes the
 	// forecasts now.
 	InUseSince market.Optional[time.Time]
-	Bytes      int64 // of its file; 0 where that was pruned, and only the record kept
+	// InUseReason is why it was put to use then, in the words of who did or of the
+	// verdict; empty where another one makes the forecasts now.
+	InUseReason string
+	Bytes       int64 // of its file; 0 where that was pruned, and only the record kept
 }
 
 // Metrics measures forecasts against what happened.
@@ -96,6 +99,9 @@ type Trading struct {
 	Drawdown         float64 `json:"drawdown"`
 	EarnedByHolding  float64 `json:"earned_by_holding"`
 	HoldingsDrawdown float64 `json:"holdings_drawdown"`
+	// Costs are those after which it would have been so; nil where nothing was decided,
+	// and in records of before they were kept.
+	Costs *Costs `json:"costs,omitempty"`
 }
 
 // Scores measures forecasts of candles against what happened.

@@ -84,8 +84,9 @@ func tooLong(series market.Series, code market.Code) error {
 // what was known when it opened, which the model's training has not gone beyond
 // either. With a zero instant it is the candle after the newest stored one. It
 // returns a NotFound error where there is no such model, the candles before that
-// instant are missing or candles of that length are never forecast, and an Unavailable one where the newest candles do
-// not suffice yet or the model was trained on other features.
+// instant are missing or candles of that length are never forecast, and an Unavailable one where the
+// newest candles do not suffice yet, the model was trained on other features, or its
+// file is pruned while it is asked for.
 func (f *Forecaster) Forecast(ctx context.Context, series market.Series, at time.Time) (Forecast, error) {
 	open := series.Interval.Floor(at)
 	if at.IsZero() {
@@ -118,11 +119,7 @@ func (f *Forecaster) opening(
 	if err := tooLong(series, market.NotFound); err != nil {
 		return nil, err
 	}
-	record, err := f.models.CurrentModel(ctx, series, open)
-	if err != nil {
-		return nil, err
-	}
-	m, err := f.load(ctx, record)
+	record, m, err := f.current(ctx, series, open)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +134,25 @@ func (f *Forecaster) opening(
 			series, open.Format(time.RFC3339), window)
 	}
 	return newOpening(record, m, own, known, other, open, f.costsNow()), nil
+}
+
+// currentReads is how often it is asked which model makes the forecasts where its file
+// is pruned before it is read: each time by another training, or never again.
+const currentReads = 3
+
+// current returns the model that makes the forecasts of candles that open at an instant.
+func (f *Forecaster) current(ctx context.Context, series market.Series, open time.Time) (Model, *model, error) {
+	for range currentReads {
+		record, err := f.models.CurrentModel(ctx, series, open)
+		if err != nil {
+			return Model{}, nil, err
+		}
+		m, err := f.load(ctx, record)
+		if market.ErrorCode(err) != market.Conflict {
+			return record, m, err
+		}
+	}
+	return Model{}, nil, market.Errorf(market.Unavailable, "the models of %s are being pruned: ask again", series)
 }
 
 // tracks reads the candles of a series and of its companion.

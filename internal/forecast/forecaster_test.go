@@ -14,6 +14,19 @@ import (
 
 var all = market.TimeRange{Start: start, End: start.AddDate(10, 0, 0)}
 
+// pruning has the files of models pruned by somebody between two reads, so many times.
+type pruning struct {
+	*memory
+	times int
+}
+
+func (p *pruning) ModelContent(ctx context.Context, id int64) ([]byte, error) {
+	if p.times--; p.times >= 0 {
+		return nil, market.Errorf(market.Conflict, "model %d was pruned", id)
+	}
+	return p.memory.ModelContent(ctx, id)
+}
+
 func TestForecastOfTheNextCandle(t *testing.T) {
 	stores := newMemory(16000)
 	f := NewForecaster(stores, stores)
@@ -49,6 +62,16 @@ func TestForecastOfTheNextCandle(t *testing.T) {
 		if p.ProbabilityUp < 0 || p.ProbabilityUp > 1 || math.Abs(p.Point/got.Last-1) > 0.05 {
 			t.Errorf("the prediction is %+v", p)
 		}
+	}
+
+	if again, err := NewForecaster(stores, &pruning{stores, 2}).Forecast(t.Context(), btc, time.Time{}); err != nil || again.Point != got.Point {
+		t.Errorf("of models that were pruned meanwhile: %v, %v", again.Point, err)
+	}
+	if _, err := NewForecaster(stores, &pruning{stores, 100}).Forecast(t.Context(), btc, time.Time{}); market.ErrorCode(err) != market.Unavailable {
+		t.Errorf("of models that are pruned all the time: %v", err)
+	}
+	if costs := trained.Metrics.Trading.Costs; costs == nil || *costs != UsualCosts {
+		t.Errorf("the decisions were reckoned with %v", costs)
 	}
 
 	if _, err := f.Forecast(t.Context(), btc, newest.OpenTime); market.ErrorCode(err) != market.NotFound {

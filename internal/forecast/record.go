@@ -13,9 +13,17 @@ type RecordStore interface {
 	// Record measures the forecasts of the candles of a series that open in the
 	// range. A range without any has a record without rows.
 	Record(ctx context.Context, series market.Series, r market.TimeRange) (Record, error)
-	// RecentForecasts returns the newest forecasts of a series, newest first, at most
-	// limit of them.
-	RecentForecasts(ctx context.Context, series market.Series, limit int) ([]RecordRow, error)
+	// ForecastsBehind returns the forecasts of a series that stand behind a place in
+	// their list, or from its beginning on where that is nil, at most limit of them. The
+	// newest stands first.
+	ForecastsBehind(ctx context.Context, series market.Series, behind *RecordPlace, limit int) ([]RecordRow, error)
+}
+
+// RecordPlace is where a forecast stands in the list of a series.
+type RecordPlace struct {
+	OpenTime time.Time // of the forecast candle
+	AsOf     time.Time
+	ModelID  int64
 }
 
 // RecordRow is a stored forecast and what became of it.

@@ -8,12 +8,14 @@ type trading struct {
 	// candle, then each candle's close. What happens in between, in candles that are
 	// missing, belongs to it.
 	closes []float64
+	costs  *Costs // of the trades, nil before the first
 }
 
 // trade plays a decision through for a candle that closes at a price, when it was
 // last.
 func (t *trading) trade(action Action, last, close float64, costs Costs) {
 	actual := close/last - 1
+	t.costs = &costs
 	if t.actions == nil {
 		t.actions = map[Action]int{}
 	}
@@ -39,12 +41,15 @@ func (t *trading) add(u *trading) {
 		}
 		t.actions[action] += count
 	}
+	if u.costs != nil {
+		t.costs = u.costs
+	}
 	t.steps = append(t.steps, u.steps...)
 	t.closes = append(t.closes, u.closes...)
 }
 
 func (t *trading) metrics() Trading {
-	m := Trading{Buys: t.actions[Buy], Sells: t.actions[Sell], Holds: t.actions[Hold]}
+	m := Trading{Buys: t.actions[Buy], Sells: t.actions[Sell], Holds: t.actions[Hold], Costs: t.costs}
 	m.Earned, m.Drawdown = play(t.steps)
 	holding := make([]float64, max(0, len(t.closes)-1))
 	for k := range holding {

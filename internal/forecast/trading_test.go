@@ -26,6 +26,10 @@ func TestTradingByHand(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 
+	if got.Costs == nil || *got.Costs != costs {
+		t.Errorf("it came out so after costs of %v", got.Costs)
+	}
+
 	var none, ruin trading
 	none.add(&trading{})
 	if got := none.metrics(); got != (Trading{}) {

@@ -26,7 +26,7 @@ func TestARunThatWasRetriedIsNotCalledCancelled(t *testing.T) {
 	if run, err = control.Cancel(t.Context(), run.ID, "eve"); err != nil || run.Reason != "cancelled by eve" {
 		t.Fatalf("%+v, %v", run, err)
 	}
-	if run, err = control.Retry(t.Context(), run.ID); err != nil || run.Reason != "" {
+	if run, err = control.Retry(t.Context(), run.ID, "bob"); err != nil || run.Reason != "" || run.CancelledBy != "" || run.RetriedBy != "bob" {
 		t.Errorf("%+v, %v", run, err)
 	}
 	b.start("a")
@@ -54,10 +54,10 @@ func TestARetryBesideAnActiveRunIsAConflict(t *testing.T) {
 		}
 		runs = append(runs, run)
 	}
-	if _, err := control.Retry(t.Context(), runs[0].ID); err != nil {
+	if _, err := control.Retry(t.Context(), runs[0].ID, "ada"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = control.Retry(t.Context(), runs[1].ID)
+	_, err = control.Retry(t.Context(), runs[1].ID, "ada")
 	wantCode(t, err, market.Conflict)
 	if err != nil && !strings.Contains(err.Error(), "run 1 ") {
 		t.Errorf("the error is %v", err)

@@ -70,6 +70,9 @@ const (
 	ByChange   Trigger = "change"   // a setting was changed, or a model is missing
 )
 
+// jobNames says which jobs there are, for people.
+const jobNames = "there are ingest, train, score and maintain"
+
 // ParseName returns the job of that name, or a NotFound error.
 func ParseName(name string) (Name, error) {
 	for _, d := range definitions {
@@ -77,7 +80,7 @@ func ParseName(name string) (Name, error) {
 			return d.Name, nil
 		}
 	}
-	return "", market.Errorf(market.NotFound, "there is no such job; there are ingest, train, score and maintain")
+	return "", market.Errorf(market.NotFound, "there is no such job; %s", jobNames)
 }
 
 // Definitions returns the jobs in the order in which people read them.
@@ -90,8 +93,13 @@ var definitions = []Definition{
 	{Maintain, "Tidies the database up.", false, true, 3, time.Hour},
 }
 
-func definitionOf(name Name) Definition {
-	return definitions[slices.IndexFunc(definitions, func(d Definition) bool { return d.Name == name })]
+// definitionOf returns what is known of a job, false where there is none of that name.
+func definitionOf(name Name) (Definition, bool) {
+	at := slices.IndexFunc(definitions, func(d Definition) bool { return d.Name == name })
+	if at < 0 {
+		return Definition{}, false
+	}
+	return definitions[at], true
 }
 
 // Task is what one run is to do.
@@ -130,6 +138,9 @@ type Run struct {
 	State   State
 	Trigger Trigger
 	By      string // the user who asked for it, empty where nobody did
+	// RetriedBy is who asked last for another attempt, CancelledBy who called it off;
+	// empty where nobody did.
+	RetriedBy, CancelledBy string
 	// ScheduledAt is when it was due: for a run that a schedule made its instant, else
 	// when it was asked for. NextAttemptAt is when one that is retrying is tried again.
 	ScheduledAt   time.Time

@@ -2,9 +2,11 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/robfig/cron/v3"
 
@@ -58,6 +60,45 @@ func slot(schedule cron.Schedule, now time.Time) time.Time {
 	return time.Time{}
 }
 
+// Upcoming is the next occasion of a job by its schedule.
+type Upcoming struct {
+	Job    Name
+	Symbol market.Symbol // empty for a job that is not per symbol
+	At     time.Time     // after the instant that was asked for
+}
+
+// Upcoming returns when each job, of each symbol where it is per symbol, is due next
+// after an instant. A job without a schedule is not among them.
+func (p Plan) Upcoming(after time.Time) []Upcoming {
+	var upcoming []Upcoming
+	for _, definition := range definitions {
+		schedule, planned := p.Schedules[definition.Name]
+		if !planned {
+			continue
+		}
+		at := schedule.Next(after.UTC())
+		if at.IsZero() {
+			continue
+		}
+		for _, symbol := range p.symbolsOf(definition) {
+			upcoming = append(upcoming, Upcoming{Job: definition.Name, Symbol: symbol, At: at.UTC()})
+		}
+	}
+	return upcoming
+}
+
+// symbolsOf returns the symbols that a job has runs of: an empty one where it is not per
+// symbol.
+func (p Plan) symbolsOf(definition Definition) []market.Symbol {
+	if definition.PerSymbol {
+		return p.Symbols
+	}
+	return []market.Symbol{""}
+}
+
+// Upcoming returns when each job is due next by the plan that holds.
+func (s *Service) Upcoming() []Upcoming { return s.plan.Load().Upcoming(s.now()) }
+
 // runs returns the run that each job and symbol is to have had by now.
 func (p Plan) runs(now time.Time) []runArgs {
 	var runs []runArgs
@@ -74,11 +115,7 @@ func (p Plan) runs(now time.Time) []runArgs {
 		if now.Sub(at) > onTime {
 			trigger = ByCatchUp
 		}
-		symbols := []market.Symbol{""}
-		if definition.PerSymbol {
-			symbols = p.Symbols
-		}
-		for _, symbol := range symbols {
+		for _, symbol := range p.symbolsOf(definition) {
 			runs = append(runs, runArgs{Job: definition.Name, Symbol: symbol, Trigger: trigger, ScheduledAt: at})
 		}
 	}
@@ -99,14 +136,23 @@ func (s *Service) follow(plan Plan) *river.PeriodicJob {
 	}, &river.PeriodicJobOpts{RunOnStart: true})
 }
 
-// queueWhatIsDue looks whenever it is told to, until ctx ends. A look that fails is
-// logged, and the next one makes up for it: one run does all that was missed.
-func (s *Service) queueWhatIsDue(ctx context.Context) {
+// queueWhatIsDue looks whenever it is told to, and when a back-fill has ended, which may
+// have held up what was due, until ctx ends. A look that fails is logged, and the next
+// one makes up for it: one run does all that was missed.
+func (s *Service) queueWhatIsDue(ctx context.Context, ended <-chan *river.Event) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.look:
+		case event, open := <-ended:
+			if !open {
+				ended = nil // for ever
+				continue
+			}
+			if !wasBackfill(event) {
+				continue
+			}
 		}
 		for _, run := range s.plan.Load().runs(s.now().UTC()) {
 			if err := s.queueIfDue(ctx, run); err != nil && ctx.Err() == nil {
@@ -118,19 +164,27 @@ func (s *Service) queueWhatIsDue(ctx context.Context) {
 	}
 }
 
+// wasBackfill reports whether a run that ended was one of a range.
+func wasBackfill(event *river.Event) bool {
+	var args runArgs
+	if event.Job == nil || json.Unmarshal(event.Job.EncodedArgs, &args) != nil {
+		return false
+	}
+	return args.task().Wanted != market.TimeRange{}
+}
+
 // queueIfDue queues a run where neither it nor a later one has been.
 func (s *Service) queueIfDue(ctx context.Context, run runArgs) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if run.Trigger == ByCatchUp && !definitionOf(run.Job).FirstLate {
+	if definition, _ := definitionOf(run.Job); run.Trigger == ByCatchUp && !definition.FirstLate {
 		before, err := s.store.Runs(ctx, Filter{Job: run.Job, Symbol: run.Symbol, Limit: 1})
 		if err != nil || len(before) == 0 {
 			return err
 		}
 	}
-	isDue, err := s.store.Due(ctx, run.Job, run.Symbol, run.ScheduledAt)
-	if err == nil && isDue {
-		_, err = s.client.Insert(ctx, run, nil)
-	}
-	return err
+	return s.store.QueueIfDue(ctx, run.Job, run.Symbol, run.ScheduledAt, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := s.client.InsertTx(ctx, tx, run, nil)
+		return err
+	})
 }

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -14,9 +15,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
-	"github.com/riverqueue/river/rivertype"
-
-	"github.com/cryptoboat/cryptoboat/internal/market"
 )
 
 // Schema is where River's tables are.
@@ -37,6 +35,8 @@ const (
 	softStop = time.Second
 	// hardStop is what it is given to end after that.
 	hardStop = 2 * time.Second
+	// stuckAfter is how long after its time was up an attempt is thought to end by itself.
+	stuckAfter = 10 * time.Second
 	// asksAgain is how long a database is left alone that did not answer.
 	asksAgain = 5 * time.Second
 )
@@ -46,6 +46,7 @@ type Timing struct {
 	Beat   time.Duration // between two signs of life, 5 s
 	Silent time.Duration // after which a process counts as ended, 30 s
 	Retry  float64       // factor on the waits before another attempt, 1
+	Limit  float64       // factor on what an attempt may take, 1
 }
 
 // Config is what a Service is made of.
@@ -68,6 +69,7 @@ type Service struct {
 	timing   Timing
 	log      *slog.Logger
 	process  string
+	held     *held
 	plan     atomic.Pointer[Plan]
 	look     chan struct{} // tells to see what is due
 	stopping chan struct{}
@@ -76,15 +78,10 @@ type Service struct {
 // NewService returns a service that does nothing yet.
 func NewService(config Config) (*Service, error) {
 	timing := config.Timing
-	if timing.Beat == 0 {
-		timing.Beat = 5 * time.Second
-	}
-	if timing.Silent == 0 {
-		timing.Silent = 30 * time.Second
-	}
-	if timing.Retry == 0 {
-		timing.Retry = 1
-	}
+	timing.Beat = cmp.Or(timing.Beat, 5*time.Second)
+	timing.Silent = cmp.Or(timing.Silent, 30*time.Second)
+	timing.Retry = cmp.Or(timing.Retry, 1)
+	timing.Limit = cmp.Or(timing.Limit, 1)
 	for _, definition := range definitions {
 		if config.Works[definition.Name] == nil {
 			return nil, fmt.Errorf("nobody does the job %s", definition.Name)
@@ -97,10 +94,11 @@ func NewService(config Config) (*Service, error) {
 	s := &Service{
 		store: config.Store, now: config.Now, timing: timing, log: config.Log,
 		process: host[:min(len(host), 60)] + "-" + rand.Text()[:8],
+		held:    newHeld(),
 		look:    make(chan struct{}, 1), stopping: make(chan struct{}),
 	}
 	workers := river.NewWorkers()
-	river.AddWorker(workers, &worker{works: config.Works, stopping: s.stopping, log: config.Log})
+	river.AddWorker(workers, &worker{works: config.Works, held: s.held, limit: timing.Limit, stopping: s.stopping, log: config.Log})
 	client, err := river.NewClient(config.Driver, &river.Config{
 		ID: s.process, Schema: Schema, Workers: workers,
 		Queues: map[string]river.QueueConfig{
@@ -112,6 +110,8 @@ func NewService(config Config) (*Service, error) {
 		CompletedJobRetentionPeriod: KeptFor, CancelledJobRetentionPeriod: KeptFor, DiscardedJobRetentionPeriod: KeptFor,
 		// The net behind the signs of life; longer than any job may take.
 		RescueStuckJobsAfter: 3 * time.Hour,
+		JobStuckHandler:      s.giveBackStuck,
+		JobStuckThreshold:    max(time.Duration(float64(stuckAfter)*timing.Limit), time.Millisecond),
 		SoftStopTimeout:      softStop,
 		Logger:               slog.New(quiet{config.Log.Handler()}),
 	})
@@ -150,8 +150,10 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+	ended, unsubscribe := s.client.Subscribe(river.EventKindJobCompleted, river.EventKindJobFailed, river.EventKindJobCancelled)
+	defer unsubscribe()
 	var queueing sync.WaitGroup
-	queueing.Go(func() { s.queueWhatIsDue(ctx) })
+	queueing.Go(func() { s.queueWhatIsDue(ctx, ended) })
 	s.beatUntil(ctx)
 	close(s.stopping)
 	queueing.Wait()
@@ -189,124 +191,54 @@ func (s *Service) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.Silent/3)
 	defer cancel()
 	given, err := s.store.Beat(ctx, s.process, s.timing.Silent)
-	if err == nil && given > 0 {
-		s.log.WarnContext(ctx, "runs were given back whose process had ended", slog.Int64("runs", given))
+	for _, run := range given {
+		s.log.WarnContext(ctx, "a run is given back: its process ended while it worked on it, or was cut off",
+			slog.String("job", string(run.Job)), slog.String("symbol", string(run.Symbol)), slog.Int64("run", run.ID),
+			slog.Int("attempt", run.Attempt), slog.String("process", run.Process))
 	}
-	return err
-}
-
-// Control asks for runs and calls them off, in a process that works them or not. It is
-// safe for concurrent use.
-type Control struct {
-	client *river.Client[pgx.Tx]
-	store  Store
-	now    func() time.Time
-}
-
-// NewControl returns a Control for a process that works no runs.
-func NewControl(driver Driver, store Store, now func() time.Time, log *slog.Logger) (*Control, error) {
-	client, err := river.NewClient(driver, &river.Config{Schema: Schema, Logger: slog.New(quiet{log.Handler()})})
 	if err != nil {
-		return nil, fmt.Errorf("prepare the queue of jobs: %w", err)
+		return err
 	}
-	return &Control{client: client, store: store, now: now}, nil
+	return s.endWhatWasTaken(ctx)
 }
 
-// RunNow queues a run that by asked for, or that a change did where by is empty. Its
-// errors are Invalid where the task does not go with the job, and Conflict, which names
-// the run, where one of the same job and symbol is active.
-func (c *Control) RunNow(ctx context.Context, name Name, task Task, by string) (Run, error) {
-	switch perSymbol := definitionOf(name).PerSymbol; {
-	case perSymbol && task.Symbol == "":
-		return Run{}, market.Errorf(market.Invalid, "the job %s is run for a symbol: name one", name)
-	case !perSymbol && task.Symbol != "":
-		return Run{}, market.Errorf(market.Invalid, "the job %s is run for all symbols together: name none", name)
-	case task.Wanted != market.TimeRange{} && name != Ingest:
-		return Run{}, market.Errorf(market.Invalid, "only ingest takes a range")
-	case !task.Wanted.End.IsZero() && !task.Wanted.Start.Before(task.Wanted.End):
-		return Run{}, market.Errorf(market.Invalid, "the end must be after the start")
+// endWhatWasTaken ends the work on attempts that were given to other processes, while
+// this one was not heard of.
+func (s *Service) endWhatWasTaken(ctx context.Context) error {
+	working := s.held.all() // before the question, so that each is in the answer
+	if len(working) == 0 {
+		return nil
 	}
-	args := runArgs{Job: name, Symbol: task.Symbol, Trigger: ByPerson, By: by, ScheduledAt: c.now().UTC()}
-	if by == "" {
-		args.Trigger = ByChange
-	}
-	if !task.Wanted.Start.IsZero() {
-		args.WantedStart = &task.Wanted.Start
-	}
-	if !task.Wanted.End.IsZero() {
-		args.WantedEnd = &task.Wanted.End
-	}
-	result, err := c.client.Insert(ctx, args, nil)
+	held, err := s.store.Held(ctx, s.process)
 	if err != nil {
-		return Run{}, fmt.Errorf("queue a run of %s: %w", name, err)
+		return err
 	}
-	if result.UniqueSkippedAsDuplicate {
-		return Run{}, market.Errorf(market.Conflict, "run %d of %s is active: wait for it, or cancel it", result.Job.ID, name)
-	}
-	return c.store.Run(ctx, result.Job.ID)
-}
-
-// Retry queues a run again that failed or was cancelled, or at once one that waits for
-// another attempt. Its errors are NotFound, and Conflict where there is nothing to try
-// again or another run of the same job and symbol is active.
-func (c *Control) Retry(ctx context.Context, id int64) (Run, error) {
-	run, err := c.store.Run(ctx, id)
-	if err != nil {
-		return Run{}, err
-	}
-	if run.State != Failed && run.State != Cancelled && run.State != Retrying {
-		return Run{}, market.Errorf(market.Conflict, "run %d is %s: only one that failed, was cancelled or waits for another attempt can be tried again", id, run.State)
-	}
-	if _, err := c.client.JobRetry(ctx, id); err != nil {
-		if active, lookErr := c.active(ctx, run.Job, run.Task.Symbol); lookErr == nil && active != 0 && active != id {
-			return Run{}, market.Errorf(market.Conflict, "run %d of %s is active: wait for it, or cancel it", active, run.Job)
-		}
-		return Run{}, fmt.Errorf("retry run %d: %w", id, gone(err, id))
-	}
-	return c.store.Run(ctx, id)
-}
-
-// active returns the active run of a job and symbol, which need not be the newest, or 0.
-func (c *Control) active(ctx context.Context, job Name, symbol market.Symbol) (int64, error) {
-	for _, state := range []State{Running, Queued, Retrying} {
-		runs, err := c.store.Runs(ctx, Filter{Job: job, State: state, Limit: MostRuns})
-		if err != nil {
-			return 0, err
-		}
-		for _, run := range runs { // an empty symbol does not limit what is asked for
-			if run.Task.Symbol == symbol {
-				return run.ID, nil
-			}
+	for _, key := range working {
+		if held[key.run] != key.attempt {
+			s.held.take(key)
 		}
 	}
-	return 0, nil
+	return nil
 }
 
-// Cancel calls a run off, whose work ends soon where it is being done. Its errors are
-// NotFound, and Conflict where the run has ended.
-func (c *Control) Cancel(ctx context.Context, id int64, by string) (Run, error) {
-	run, err := c.store.Run(ctx, id)
-	if err != nil {
-		return Run{}, err
+// giveBackStuck gives a run back whose work does not end although its time is up. The
+// library calls it; the place of the work, which may never end, is filled.
+func (s *Service) giveBackStuck(ctx context.Context, params river.JobStuckHandlerParams) river.JobStuckHandlerResult {
+	filled := river.JobStuckHandlerResult{AddWorkerSlot: true}
+	key, attempt, known := s.held.stick(params.ID)
+	if !known { // it has ended just now
+		return filled
 	}
-	if run.State.Final() {
-		return Run{}, market.Errorf(market.Conflict, "run %d is %s already", id, run.State)
+	log := s.log.With(slog.String("job", string(attempt.job)), slog.String("symbol", string(attempt.symbol)),
+		slog.Int64("run", key.run), slog.Int("attempt", key.attempt))
+	log.WarnContext(ctx, "a run is given back: its time is up and its work does not end; restart this process if it goes on")
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	failure := fmt.Sprintf("its time was up and the work did not end in the process %s", s.process)
+	if _, err := s.store.GiveBack(ctx, s.process, key.run, key.attempt, failure); err != nil {
+		log.WarnContext(ctx, "the run could not be given back: it is in a few hours", slog.Any("error", err))
 	}
-	if err := c.store.NoteCancel(ctx, id, by); err != nil {
-		return Run{}, err
-	}
-	if _, err := c.client.JobCancel(ctx, id); err != nil {
-		return Run{}, fmt.Errorf("cancel run %d: %w", id, gone(err, id))
-	}
-	return c.store.Run(ctx, id)
-}
-
-// gone is NotFound for a run that was pruned a moment ago.
-func gone(err error, id int64) error {
-	if errors.Is(err, rivertype.ErrNotFound) {
-		return market.Errorf(market.NotFound, "there is no run %d", id)
-	}
-	return err
+	return filled
 }
 
 // quiet keeps the library's chatter out of the log: what it has to say of runs, the

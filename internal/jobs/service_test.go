@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/robfig/cron/v3"
 
 	"github.com/cryptoboat/cryptoboat/internal/jobs"
@@ -41,10 +42,11 @@ type bench struct {
 	work     func(ctx context.Context, c call) (jobs.Report, error)
 	plan     jobs.Plan
 	timing   jobs.Timing
+	log      *slog.Logger
 }
 
 func newBench(t *testing.T, work func(ctx context.Context, c call) (jobs.Report, error)) *bench {
-	return &bench{t: t, database: timescaletest.Open(t), calls: make(chan call, 1000), work: work, timing: quick}
+	return &bench{t: t, database: timescaletest.Open(t), calls: make(chan call, 1000), work: work, timing: quick, log: slog.New(slog.DiscardHandler)}
 }
 
 // start starts a service and returns it and what ends it.
@@ -60,7 +62,7 @@ func (b *bench) start(name string) (*jobs.Service, func()) {
 	}
 	service, err := jobs.NewService(jobs.Config{
 		Driver: b.database.JobDriver(), Store: b.database, Works: works, Plan: b.plan,
-		Now: time.Now, Timing: b.timing, Log: slog.New(slog.DiscardHandler),
+		Now: time.Now, Timing: b.timing, Log: b.log,
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -140,7 +142,7 @@ func TestARunIsWorkedAndRecorded(t *testing.T) {
 		run.Attempts[0].Instance == "" || run.Attempts[0].Error != "" || run.Attempts[0].StartedAt.IsZero() {
 		t.Errorf("the record says %+v", run)
 	}
-	_, err = service.Retry(t.Context(), run.ID)
+	_, err = service.Retry(t.Context(), run.ID, "eve")
 	wantCode(t, err, market.Conflict)
 	_, err = service.Cancel(t.Context(), run.ID, "ada")
 	wantCode(t, err, market.Conflict)
@@ -149,7 +151,7 @@ func TestARunIsWorkedAndRecorded(t *testing.T) {
 	for _, bad := range []struct {
 		name jobs.Name
 		task jobs.Task
-	}{{jobs.Ingest, jobs.Task{}}, {jobs.Score, jobs.Task{Symbol: "BTCUSDT"}}, {jobs.Train, jobs.Task{Symbol: "BTCUSDT", Wanted: wanted}},
+	}{{"reckon", jobs.Task{}}, {"", jobs.Task{Symbol: "BTCUSDT"}}, {jobs.Ingest, jobs.Task{}}, {jobs.Score, jobs.Task{Symbol: "BTCUSDT"}}, {jobs.Train, jobs.Task{Symbol: "BTCUSDT", Wanted: wanted}},
 		{jobs.Ingest, jobs.Task{Symbol: "BTCUSDT", Wanted: market.TimeRange{Start: wanted.End, End: wanted.Start}}}} {
 		_, err := service.RunNow(t.Context(), bad.name, bad.task, "ada")
 		wantCode(t, err, market.Invalid)
@@ -187,10 +189,10 @@ func TestWhatCannotPassIsNotTriedAgain(t *testing.T) {
 		t.Errorf("the record says %+v", run)
 	}
 	b.work = func(context.Context, call) (jobs.Report, error) { return nil, nil }
-	if _, err := service.Retry(t.Context(), run.ID); err != nil {
+	if _, err := service.Retry(t.Context(), run.ID, "eve"); err != nil {
 		t.Fatal(err)
 	}
-	if run = b.untilState(run.ID, jobs.Succeeded); len(run.Attempts) != 2 {
+	if run = b.untilState(run.ID, jobs.Succeeded); len(run.Attempts) != 2 || run.By != "ada" || run.RetriedBy != "eve" {
 		t.Errorf("the record says %+v", run)
 	}
 }
@@ -232,8 +234,12 @@ func TestOneRunOfAJobAndSymbolAtATime(t *testing.T) {
 	// What is due meanwhile is skipped, and the record says so.
 	slot := time.Now().Add(time.Minute).UTC().Truncate(time.Microsecond)
 	for range 2 {
-		if due, err := b.database.Due(t.Context(), jobs.Ingest, "BTCUSDT", slot); err != nil || due {
-			t.Errorf("beside an active run another one is due: %t, %v", due, err)
+		err := b.database.QueueIfDue(t.Context(), jobs.Ingest, "BTCUSDT", slot, func(context.Context, pgx.Tx) error {
+			t.Error("beside an active run another one is due")
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 	runs, err := b.database.Runs(t.Context(), jobs.Filter{Job: jobs.Ingest, Limit: 10})
@@ -269,7 +275,7 @@ func TestCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	run = b.untilState(run.ID, jobs.Cancelled)
-	if run.Reason != "cancelled by eve" || run.Rows != 1 {
+	if run.Reason != "cancelled by eve" || run.CancelledBy != "eve" || run.By != "ada" || run.Rows != 1 {
 		t.Errorf("the record says %+v", run)
 	}
 }

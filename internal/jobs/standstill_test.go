@@ -22,7 +22,7 @@ import (
 func newBenchAt(t *testing.T, work func(ctx context.Context, c call) (jobs.Report, error)) (*bench, string) {
 	t.Helper()
 	address := timescaletest.URL(t)
-	return &bench{t: t, database: timescaletest.OpenAt(t, address), calls: make(chan call, 1000), work: work, timing: quick}, address
+	return &bench{t: t, database: timescaletest.OpenAt(t, address), calls: make(chan call, 1000), work: work, timing: quick, log: slog.New(slog.DiscardHandler)}, address
 }
 
 // execute runs a statement as nobody but a test would.
@@ -174,7 +174,7 @@ func TestAFrozenDatabaseHoldsNobodyUp(t *testing.T) {
 		t.Run(when, func(t *testing.T) {
 			address := timescaletest.URL(t)
 			way, through := newFreezable(t, address)
-			b := &bench{t: t, database: timescaletest.OpenAt(t, through), calls: make(chan call, 1000), timing: quick}
+			b := &bench{t: t, database: timescaletest.OpenAt(t, through), calls: make(chan call, 1000), timing: quick, log: slog.New(slog.DiscardHandler)}
 			b.work = func(context.Context, call) (jobs.Report, error) { return nil, nil }
 			var thaw func()
 			if when == "before the start" {

@@ -46,8 +46,8 @@ var activeStates = []rivertype.JobState{
 // InsertOpts implements river.JobArgsWithInsertOpts.
 func (a runArgs) InsertOpts() river.InsertOpts {
 	queue, attempts := usualQueue, 1
-	if a.Job != "" { // the library asks for the zero value's too
-		attempts = definitionOf(a.Job).Attempts
+	if definition, known := definitionOf(a.Job); known { // the library asks for the zero value's too
+		attempts = definition.Attempts
 	}
 	if a.Job == Train {
 		queue = trainQueue
@@ -72,13 +72,19 @@ func (a runArgs) task() Task {
 type worker struct {
 	river.WorkerDefaults[runArgs]
 	works    map[Name]Work
+	held     *held
+	limit    float64 // factor on what an attempt may take
 	stopping <-chan struct{}
 	log      *slog.Logger
 }
 
 // Timeout bounds an attempt.
 func (w *worker) Timeout(job *river.Job[runArgs]) time.Duration {
-	return definitionOf(job.Args.Job).Timeout
+	definition, known := definitionOf(job.Args.Job)
+	if !known { // 0 would not bound it by that
+		return time.Minute
+	}
+	return max(time.Duration(float64(definition.Timeout)*w.limit), 1)
 }
 
 // Work does one attempt. What it came to is recorded even where it failed. An attempt
@@ -91,12 +97,23 @@ func (w *worker) Work(ctx context.Context, job *river.Job[runArgs]) error {
 	if err := noteAttempt(ctx, job); err != nil {
 		return err
 	}
+	work := w.works[job.Args.Job]
+	if work == nil {
+		log.WarnContext(ctx, "nobody does this job: another release asked for it")
+		return river.JobCancel(market.Errorf(market.NotFound, "this release knows no such job; %s", jobNames))
+	}
 	began := time.Now()
-	report, err := w.works[job.Args.Job](ctx, job.Args.task())
+	ctx, release := w.held.hold(ctx, attemptKey{job.ID, job.Attempt}, job.Args.Job, job.Args.Symbol)
+	defer release()
+	report, err := work(ctx, job.Args.task())
 	if recordErr := record(ctx, job, report); recordErr != nil {
 		err = errors.Join(err, recordErr)
 	}
 	took := slog.Duration("took", time.Since(began).Round(time.Millisecond))
+	if errors.Is(context.Cause(ctx), errTaken) { // what is returned is refused by the database
+		log.WarnContext(ctx, "job is left alone: another process has it", took, slog.Any("report", report))
+		return errTaken
+	}
 	if err == nil {
 		log.InfoContext(ctx, "job is done", took, slog.Any("report", report))
 		return nil
@@ -128,9 +145,17 @@ type Try struct {
 	Instance string    `json:"instance"`
 }
 
+// endsKey is where a run's metadata says which attempt of whom it is that ends with it:
+// the database refuses it of one that is not the run's any more, and keeps it of none.
+const endsKey = "ends"
+
 // noteAttempt adds an attempt to those noted. One that did not count, because the
 // process ended or the exchange paused, gives its number to the next.
 func noteAttempt(ctx context.Context, job *river.Job[runArgs]) error {
+	instance := job.AttemptedBy[len(job.AttemptedBy)-1]
+	if err := river.MetadataSet(ctx, endsKey, map[string]any{"instance": instance, "attempt": job.Attempt}); err != nil {
+		return err
+	}
 	var noted struct {
 		Attempts map[int]Try `json:"attempts"`
 	}
@@ -140,7 +165,7 @@ func noteAttempt(ctx context.Context, job *river.Job[runArgs]) error {
 	if noted.Attempts == nil {
 		noted.Attempts = map[int]Try{}
 	}
-	noted.Attempts[job.Attempt] = Try{job.AttemptedAt.UTC(), job.AttemptedBy[len(job.AttemptedBy)-1]}
+	noted.Attempts[job.Attempt] = Try{job.AttemptedAt.UTC(), instance}
 	return river.MetadataSet(ctx, AttemptsKey, noted.Attempts)
 }
 

@@ -155,6 +155,8 @@ func TestCommunityEdition(t *testing.T) {
 		{"a refresh brings just the touched buckets up to date", testRefresh},
 		{"the tail is real-time", testRealTimeTail},
 		{"the rows are those of the Apache edition", testSameRows},
+		{"the function candles gives the rows of the reader", testCandlesFunction},
+		{"a reader reads the roll-ups", testReader},
 		{"a refresh of what has not changed is cheap", testRefreshUnchanged},
 		{"gaps are those of the Apache edition", testSameGaps},
 		{"pages are stored over the columnstore", testPagesOverColumnstore},

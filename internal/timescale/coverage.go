@@ -12,19 +12,19 @@ import (
 
 // Catalogue lists every series of which candles are stored as delivered.
 func (d *Database) Catalogue(ctx context.Context) (history.Catalogue, error) {
-	return d.catalogue(ctx, `true`)
+	return d.catalogue(ctx, `SELECT symbol, interval, first_open_time, last_open_time FROM stored_series`)
 }
 
 // catalogueOf lists the stored series of one symbol.
 func (d *Database) catalogueOf(ctx context.Context, symbol market.Symbol) (history.Catalogue, error) {
-	return d.catalogue(ctx, `symbol = $2`, symbol)
+	return d.catalogue(ctx, `SELECT $2::text AS symbol, interval, first_open_time, last_open_time FROM stored_series_of($2)`, symbol)
 }
 
-// catalogue lists the stored series that meet a condition.
-func (d *Database) catalogue(ctx context.Context, condition string, arguments ...any) (history.Catalogue, error) {
+// catalogue lists the series that a statement finds.
+func (d *Database) catalogue(ctx context.Context, sql string, arguments ...any) (history.Catalogue, error) {
 	rows, err := d.pool.Query(ctx, `
-		SELECT symbol, interval, first_open_time, last_open_time FROM stored_series
-		WHERE `+condition+` ORDER BY symbol, array_position($1::text[], interval)`,
+		SELECT symbol, interval, first_open_time, last_open_time FROM (`+sql+`) AS found
+		ORDER BY symbol COLLATE "C", array_position($1::text[], interval)`,
 		append([]any{market.Intervals()}, arguments...)...)
 	if err != nil {
 		return nil, fmt.Errorf("list the stored series: %w", err)

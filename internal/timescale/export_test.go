@@ -27,3 +27,12 @@ func RollUpRelations() []string {
 
 // Passing lets tests ask about failures that are hard to bring about.
 var Passing = passing
+
+// ReadableRelations are what readers may read.
+func ReadableRelations() []string { return readableRelations() }
+
+// PrivateRelations are what no reader may read.
+func PrivateRelations() []string { return private }
+
+// ScramVerifierOf lets tests compare with what the server makes of a password.
+var ScramVerifierOf = scramVerifierOf

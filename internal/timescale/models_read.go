@@ -124,7 +124,7 @@ func queryModels(ctx context.Context, q querier, condition string, arguments ...
 	rows, err := q.Query(ctx, `
 		SELECT m.id, m.symbol, m.interval, m.trained_at, m.window_start, m.window_end, m.rows, m.skipped, m.data_hash,
 			m.features, coalesce(m.settings::text, ''), m.metrics, m.importance, m.promoted, m.verdict,
-			coalesce(octet_length(m.bytes), 0), u.in_use_since
+			coalesce(octet_length(m.bytes), 0), u.in_use_since, coalesce(u.reason, '')
 		FROM models AS m LEFT JOIN models_in_use AS u ON u.model_id = m.id
 		WHERE `+condition+` ORDER BY m.trained_at DESC, m.id DESC`, arguments...)
 	if err != nil {
@@ -138,7 +138,7 @@ func scanModel(row pgx.CollectableRow) (forecast.Model, error) {
 	var metrics, importance []byte
 	err := row.Scan(&m.ID, &m.Symbol, &m.Interval, &m.TrainedAt, &m.Window.Start, &m.Window.End, &m.Rows, &m.Skipped, &m.DataHash,
 		&m.Features, &m.Settings, &metrics, &importance, &m.Verdict.Promoted, &m.Verdict.Reason,
-		&m.Bytes, nullable[time.Time]{&m.InUseSince})
+		&m.Bytes, nullable[time.Time]{&m.InUseSince}, &m.InUseReason)
 	if err != nil {
 		return forecast.Model{}, err
 	}

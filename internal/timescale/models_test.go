@@ -31,7 +31,7 @@ func modelOf(hash string, end time.Time) forecast.Model {
 				Baselines:    []forecast.BaselineMetrics{{Name: "HAR", WidthMetrics: forecast.WidthMetrics{PinballLoss: 2}}},
 			},
 			Quarters: []forecast.Scores{{Rows: 3, Brier: 0.2}},
-			Trading:  forecast.Trading{Buys: 2, Earned: -0.01},
+			Trading:  forecast.Trading{Buys: 2, Earned: -0.01, Costs: &forecast.Costs{Fee: 0.002, Spread: 0.0003}},
 		},
 		Importance: []forecast.Importance{{Feature: "b", PinballLoss: 0.5}, {Feature: "a", PinballLoss: -0.01}},
 		Verdict:    forecast.Verdict{Promoted: true, Reason: "no worse"},
@@ -72,6 +72,7 @@ func TestAModelIsReadAsItWasSaved(t *testing.T) {
 	}
 	want := modelOf("all", june)
 	want.ID, want.Bytes, want.TrainedAt, want.InUseSince = 1, int64(len("its file")), saved.TrainedAt, saved.InUseSince
+	want.InUseReason = "no worse"
 	current, currentErr := d.CurrentModel(t.Context(), btc15m, time.Time{})
 	one, oneErr := d.Model(t.Context(), saved.ID)
 	for how, m := range map[string]forecast.Model{"saved": saved, "in use": current, "by its ID": one} {
@@ -177,6 +178,9 @@ func TestTheModelInUse(t *testing.T) {
 	for _, m := range listed {
 		if m.InUseSince.Valid {
 			inUse = append(inUse, m.ID)
+		}
+		if want := map[bool]string{true: "on second thoughts"}[m.InUseSince.Valid]; m.InUseReason != want {
+			t.Errorf("model %d is in use because %q, want %q", m.ID, m.InUseReason, want)
 		}
 	}
 	if newest := listed[0].ID; newest != late.ID || !slices.Equal(inUse, []int64{first.ID}) {

@@ -40,8 +40,8 @@ func (s SchemaStatus) Check() error {
 	return nil
 }
 
-// MigrateUp applies every migration that is missing. Two at a time wait for
-// each other.
+// MigrateUp applies every migration that is missing, and lets readers read what they
+// brought. Two at a time wait for each other.
 func (d *Database) MigrateUp(ctx context.Context) error {
 	status, err := d.SchemaStatus(ctx)
 	if err != nil {
@@ -50,7 +50,10 @@ func (d *Database) MigrateUp(ctx context.Context) error {
 	if status.Dirty || status.Version > status.Newest {
 		return status.Check()
 	}
-	return d.migrate(ctx, (*migrate.Migrate).Up)
+	if err := d.migrate(ctx, (*migrate.Migrate).Up); err != nil {
+		return err
+	}
+	return d.renewReaders(ctx)
 }
 
 // MigrateDown undoes every migration and with it deletes all data.

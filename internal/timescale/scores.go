@@ -62,16 +62,30 @@ func (d *Database) Record(ctx context.Context, series market.Series, r market.Ti
 	return forecast.NewRecord(series, r, sums), nil
 }
 
-// RecentForecasts implements forecast.RecordStore.
+// RecentForecasts returns the newest forecasts of a series, newest first, at most limit
+// of them.
 func (d *Database) RecentForecasts(ctx context.Context, series market.Series, limit int) ([]forecast.RecordRow, error) {
+	return d.ForecastsBehind(ctx, series, nil, limit)
+}
+
+// ForecastsBehind implements forecast.RecordStore.
+func (d *Database) ForecastsBehind(
+	ctx context.Context, series market.Series, behind *forecast.RecordPlace, limit int,
+) ([]forecast.RecordRow, error) {
+	condition, arguments := "", []any{series.Symbol, series.Interval, limit}
+	if behind != nil {
+		// The open time by itself lets the planner leave out chunks.
+		condition = " AND open_time <= $4 AND (open_time, as_of, model_id) < ($4, $5, $6)"
+		arguments = append(arguments, behind.OpenTime, behind.AsOf, behind.ModelID)
+	}
 	rows, err := d.pool.Query(ctx, `
 		SELECT open_time, close_time, as_of, model_id, elapsed, open, last, point, low_80, high_80, low_90, high_90,
 			probability_up, probability_above_open, probability_analytic,
 			decision IS NOT NULL, coalesce(decision, ''), coalesce(expected_gain, 0), coalesce(fee, 0), coalesce(spread, 0),
 			scored_at IS NOT NULL, coalesce(actual_open, 0), coalesce(actual_close, 0),
 			coalesce(hit_above_open, false), coalesce(in_band_80, false), coalesce(in_band_90, false)
-		FROM forecasts WHERE symbol = $1 AND interval = $2
-		ORDER BY open_time DESC, as_of DESC, model_id DESC LIMIT $3`, series.Symbol, series.Interval, limit)
+		FROM forecasts WHERE symbol = $1 AND interval = $2`+condition+`
+		ORDER BY open_time DESC, as_of DESC, model_id DESC LIMIT $3`, arguments...)
 	if err != nil {
 		return nil, fmt.Errorf("read the recent forecasts of %s: %w", series, err)
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/cryptoboat/cryptoboat/internal/market"
 	"github.com/cryptoboat/cryptoboat/internal/timescale"
 	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
-	"github.com/cryptoboat/cryptoboat/migrations"
 )
 
 // happened is a stored forecast and the close that scores it, 0 where nothing has.
@@ -272,20 +271,22 @@ func TestRecentForecasts(t *testing.T) {
 func TestOldForecastsHaveARecord(t *testing.T) {
 	d := timescaletest.Open(t)
 	someRecord(t, d, 2)
-	run := func(direction string) {
-		t.Helper()
-		statements, err := migrations.Files.ReadFile("0018_forecast_record." + direction + ".sql")
-		if err != nil {
-			t.Fatal(err)
-		}
-		execute(t, d, string(statements))
+	m, err := d.Migrator(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer m.Close()
 	before, err := d.Record(t.Context(), btc15m, days(0, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
-	run("down")
-	run("up")
+	const before18 = 17 // with 18 came what is kept of decisions
+	if err := m.Migrate(before18); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.MigrateUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	d.Pool().Reset() // statements prepared before
 	after, err := d.Record(t.Context(), btc15m, days(0, 2))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,19 +15,30 @@ import (
 
 // CreateSession implements accounts.SessionStore.
 func (d *Database) CreateSession(
-	ctx context.Context, hash []byte, s accounts.Session, of accounts.User, entry accounts.Entry,
+	ctx context.Context, hash []byte, s accounts.Session, of accounts.User, most int, entry accounts.Entry,
 ) error {
 	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
-		// The row is locked, so that who changes the password sees the session, and ends it.
+		// The row is locked, so that who changes the password sees the session, and ends it,
+		// and that sessions are counted one login at a time.
 		created, err := tx.Exec(ctx, `
 			INSERT INTO sessions (token_hash, session_id, username, address, created_at, used_at, expires_at)
-			SELECT $1, $2, username, $4, $5, $6, $7 FROM users WHERE username = $3 AND password_changed_at = $8 FOR SHARE`,
+			SELECT $1, $2, username, $4, $5, $6, $7 FROM users WHERE username = $3 AND password_changed_at = $8 FOR NO KEY UPDATE`,
 			hash, s.ID, of.Username, s.Address, s.CreatedAt, s.UsedAt, s.ExpiresAt, of.PasswordChangedAt)
 		if err != nil {
 			return err
 		}
 		if created.RowsAffected() == 0 {
 			return errNoUser
+		}
+		ended, err := tx.Exec(ctx, `
+			DELETE FROM sessions WHERE token_hash IN (
+				SELECT token_hash FROM sessions WHERE username = $1
+				ORDER BY token_hash = $2 DESC, created_at DESC, session_id OFFSET $3)`, of.Username, hash, most)
+		if err != nil {
+			return err
+		}
+		if count := ended.RowsAffected(); count > 0 {
+			entry.Details = map[string]string{"older_sessions_ended": strconv.FormatInt(count, 10)}
 		}
 		return writeAudit(ctx, tx, entry)
 	})
@@ -48,7 +60,7 @@ func (d *Database) UseSession(ctx context.Context, hash []byte, now, idleSince t
 		return accounts.User{}, errNoSession
 	}
 	if err == nil && now.Sub(used) > time.Minute {
-		_, err = d.pool.Exec(ctx, `UPDATE sessions SET used_at = $2 WHERE token_hash = $1`, hash, now)
+		_, err = d.pool.Exec(ctx, `UPDATE sessions SET used_at = greatest(used_at, $2) WHERE token_hash = $1`, hash, now)
 	}
 	if err != nil {
 		return accounts.User{}, fmt.Errorf("use a session: %w", err)

@@ -27,16 +27,22 @@ func qualified(relation, columns string) string {
 }
 
 // CreateToken implements accounts.TokenStore.
-func (d *Database) CreateToken(ctx context.Context, hash []byte, t accounts.Token, most int, entry accounts.Entry) (accounts.Token, error) {
+func (d *Database) CreateToken(ctx context.Context, hash []byte, t accounts.Token, passwordOf int64, most int, entry accounts.Entry) (accounts.Token, error) {
 	err := d.pool.transaction(ctx, func(tx pgx.Tx) error {
 		// The user's row is locked, so that the tokens are counted one request at a time.
-		var have int
-		err := tx.QueryRow(ctx, `SELECT (SELECT count(*) FROM tokens WHERE username = u.username) FROM users AS u WHERE username = $1 FOR UPDATE`,
-			t.Username).Scan(&have)
+		var given time.Time
+		err := tx.QueryRow(ctx, `SELECT password_changed_at FROM users WHERE username = $1 FOR UPDATE`, t.Username).Scan(&given)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return errNoUser
 		}
 		if err != nil {
+			return err
+		}
+		if passwordOf != 0 && given.UnixMicro() != passwordOf {
+			return market.Errorf(market.Unauthorized, "the password was changed meanwhile: log in again")
+		}
+		var have int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM tokens WHERE username = $1`, t.Username).Scan(&have); err != nil {
 			return err
 		}
 		if have >= most {

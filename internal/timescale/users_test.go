@@ -90,13 +90,13 @@ func TestASessionIsOfThePasswordThatWasRight(t *testing.T) {
 	}
 	now := time.Now()
 	session := accounts.Session{ID: "s", Username: "ada", CreatedAt: now, UsedAt: now, ExpiresAt: now.Add(time.Hour)}
-	if err := database.CreateSession(ctx, []byte("one"), session, before.User, entry); err != nil {
+	if err := database.CreateSession(ctx, []byte("one"), session, before.User, 20, entry); err != nil {
 		t.Fatal(err)
 	}
 	if err := database.SetPassword(ctx, "ada", "second", "", entry); err != nil {
 		t.Fatal(err)
 	}
-	err = database.CreateSession(ctx, []byte("two"), session, before.User, entry)
+	err = database.CreateSession(ctx, []byte("two"), session, before.User, 20, entry)
 	if market.ErrorCode(err) != market.NotFound {
 		t.Errorf("with the password from before: %v", err)
 	}
