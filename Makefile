@@ -42,6 +42,10 @@ serve: build up ## Serve what the database holds
 	bin/cryptoboat migrate up; \
 	exec bin/cryptoboat serve -listen $(LISTEN)
 
+.PHONY: soak
+soak: build up ## Run it against a failing exchange for DURATION=600 seconds, and verify that nothing was lost
+	@scripts/soak $(DURATION)
+
 # TESTFLAGS=-run=... narrows a run; PACKAGES names packages. Nothing is taken from
 # the cache: a database is no file whose change Go would notice.
 PACKAGES ?= ./...

@@ -16,8 +16,9 @@ const module = "github.com/cryptoboat/cryptoboat"
 // importMap says which packages of the service each package may import;
 // docs/architecture.md draws it. Imports point towards the domain.
 var importMap = map[string][]string{
-	"internal/market": {},
-	"internal/forest": {},
+	"internal/market":     {},
+	"internal/forest":     {},
+	"internal/indicators": {"internal/market"},
 	// The domain.
 	"internal/history":  {"internal/market"},
 	"internal/forecast": {"internal/market", "internal/forest"},
@@ -35,7 +36,7 @@ var importMap = map[string][]string{
 	"migrations":         {},
 	// Delivery: never an adapter.
 	"internal/httpstatus": {"internal/market"},
-	"internal/api":        {"internal/httpstatus", "internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs"},
+	"internal/api":        {"internal/httpstatus", "internal/market", "internal/indicators", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs"},
 	"internal/dashboard":  {"internal/httpstatus", "internal/market", "internal/history", "internal/forecast", "internal/live", "internal/accounts", "internal/settings", "internal/jobs", "charts"},
 	"charts":              {"internal/market", "internal/forecast"},
 	// What tests of any package may use.

@@ -32,7 +32,7 @@ var callers = []struct {
 // What each operation is for is written down here once more: one that is added has to
 // be thought about.
 var (
-	openOperations = "list-candles export-candles list-coins get-coin get-coin-history get-coverage get-forecast get-health list-models get-model " +
+	openOperations = "list-candles list-indicators export-candles list-coins get-coin get-coin-history get-coverage get-forecast get-health list-models get-model " +
 		"get-price get-scores list-forecasts stream get-stream-status list-symbols older-predict older-predict-post older-predict-and-decide " +
 		"older-authenticate older-current-price older-characteristics older-historical-data"
 	userOperations  = "get-me change-my-password list-my-tokens create-token revoke-token list-jobs list-runs get-run list-settings"

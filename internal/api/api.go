@@ -137,6 +137,7 @@ func registerOperations(mux *http.ServeMux, dependencies Dependencies) *huma.Ope
 	registerHealth(api, dependencies.Database, dependencies.Replica)
 	registerSymbols(api, dependencies.History)
 	registerCandles(api, dependencies.History, dependencies.Now)
+	registerIndicators(api, dependencies.History, dependencies.Now)
 	registerExport(api, exports{history: dependencies.History, stopping: dependencies.Stopping})
 	registerCoverage(api, dependencies.History, dependencies.Now)
 	registerCoins(api, dependencies.Coins, dependencies.Now)

@@ -419,8 +419,8 @@ func TestEveryOperationIsWhollyDocumented(t *testing.T) {
 			}
 		}
 	})
-	if count != 50 {
-		t.Errorf("walked %d operations, want 50", count)
+	if count != 51 {
+		t.Errorf("walked %d operations, want 51", count)
 	}
 }
 

@@ -105,29 +105,41 @@ func listCandles(ctx context.Context, h History, now time.Time, input *candlesIn
 	if input.Cursor.given {
 		asked.Start = behind(input.Cursor.after)
 	}
-	if !asked.Start.IsZero() && !asked.End.IsZero() && asked.End.Before(asked.Start) {
-		return nil, invalid(ctx, "query.end", "expected an instant that is not before start or cursor")
+	candles, more, covered, err := pageOfCandles(ctx, h, series, asked, input.Limit)
+	if err != nil {
+		return nil, err
 	}
-	var candles []market.Candle
-	more := false
+	output := candlesAnswer(input, series, candles, more)
+	output.Caching = cachingFor(accounts.CallerOf(ctx), cachingOf(series.Interval, candles, covered, now))
+	return output, nil
+}
+
+// pageOfCandles returns the first limit candles from asked.Start on or, where that is
+// zero, the newest limit before asked.End, which may be zero for none. There are more
+// behind them or, without a start, older ones before them. covered is the range of open
+// times that the page is about, as far as it is known.
+func pageOfCandles(
+	ctx context.Context, h History, series market.Series, asked market.TimeRange, limit int,
+) (candles []market.Candle, more bool, covered market.TimeRange, err error) {
+	if !asked.Start.IsZero() && !asked.End.IsZero() && asked.End.Before(asked.Start) {
+		return nil, false, asked, invalid(ctx, "query.end", "expected an instant that is not before start or cursor")
+	}
 	if forward := !asked.Start.IsZero(); forward {
-		candles, more, err = candlesForward(ctx, h, series, asked, input.Limit)
+		candles, more, err = candlesForward(ctx, h, series, asked, limit)
 		if more {
 			asked.End = series.Interval.Next(candles[len(candles)-1].OpenTime) // all that this page is about
 		}
 	} else {
-		candles, more, err = newestCandles(ctx, h, series, asked.End, input.Limit)
+		candles, more, err = newestCandles(ctx, h, series, asked.End, limit)
 		if !asked.End.IsZero() {
 			newest := series.Interval.Floor(asked.End.Add(-1))
-			asked.Start = openTimeBefore(series.Interval, newest, input.Limit-1)
+			asked.Start = openTimeBefore(series.Interval, newest, limit-1)
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading candles of %s: %w", series, err)
+		return nil, false, asked, fmt.Errorf("reading candles of %s: %w", series, err)
 	}
-	output := candlesAnswer(input, series, candles, more)
-	output.Caching = cachingFor(accounts.CallerOf(ctx), cachingOf(series.Interval, candles, asked, now))
-	return output, nil
+	return candles, more, asked, nil
 }
 
 // behind returns the first instant at which a candle behind another can open, as the

@@ -114,14 +114,14 @@ func (e exports) rangeOf(ctx context.Context, input *exportInput, series market.
 		return r, err
 	}
 	asked := market.TimeRange{Start: time.Time(input.Start), End: time.Time(input.End)}
+	if !asked.Start.IsZero() && !asked.End.IsZero() && asked.End.Before(asked.Start) {
+		return r, invalid(ctx, "query.end", "expected an instant that is not before start")
+	}
 	if asked.Start.IsZero() {
 		asked.Start = r.Start
 	}
 	if asked.End.IsZero() {
 		asked.End = r.End
-	}
-	if asked.End.Before(asked.Start) {
-		return r, invalid(ctx, "query.end", "expected an instant that is not before start")
 	}
 	if r = intersection(r, asked); r.End.Before(r.Start) {
 		r.End = r.Start

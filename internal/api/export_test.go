@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,6 @@ import (
 
 	"github.com/cryptoboat/cryptoboat/internal/history"
 	"github.com/cryptoboat/cryptoboat/internal/market"
-	"github.com/cryptoboat/cryptoboat/internal/timescale"
 	"github.com/cryptoboat/cryptoboat/internal/timescale/timescaletest"
 )
 
@@ -67,7 +67,12 @@ func (r *sliceReader) Next() (market.Candle, error) {
 
 func (r *sliceReader) Close() error { return nil }
 
-func storeAll(t testing.TB, database *timescale.Database, candles []market.Candle) {
+// candleWriter is a database.
+type candleWriter interface {
+	WriteCandles(ctx context.Context, series market.Series, open func() (history.CandleReader, error)) (history.WriteResult, error)
+}
+
+func storeAll(t testing.TB, database candleWriter, candles []market.Candle) {
 	t.Helper()
 	_, err := database.WriteCandles(t.Context(), btc15m, func() (history.CandleReader, error) { return &sliceReader{candles}, nil })
 	if err != nil {

@@ -52,6 +52,9 @@ type Record interface {
 	Record(ctx context.Context, series market.Series, r market.TimeRange) (forecast.Record, error)
 	// RecentForecasts returns the newest forecasts, newest first, at most limit.
 	RecentForecasts(ctx context.Context, series market.Series, limit int) ([]forecast.RecordRow, error)
+	// FirstForecasts returns the first forecast of each candle that opens in the
+	// range, oldest first.
+	FirstForecasts(ctx context.Context, series market.Series, r market.TimeRange) ([]forecast.RecordRow, error)
 }
 
 // Models reads what is on record of trained models.

@@ -196,7 +196,7 @@ func builtFiles(t testing.TB) fs.FS {
 	t.Helper()
 	built := make(fstest.MapFS)
 	for _, name := range []string{
-		chartLibrary, "market.js", "record.js", "chart.js", "forecast.js", "grid.js", "stream.js", "theme.js", "words.js", "style.css", "icon.svg",
+		chartLibrary, "market.js", "record.js", "chart.js", "layers.js", "figure.js", "forecast.js", "grid.js", "stream.js", "theme.js", "words.js", "style.css", "icon.svg",
 	} {
 		content, err := fs.ReadFile(staticFiles, "static/"+name)
 		if err != nil && name != chartLibrary {

@@ -45,6 +45,7 @@ type marketPage struct {
 	MayTrain     bool   // no model is there, and training one can work
 	Incomplete   bool   // the chart marks candles as such
 	OpeningView  string // what of the window is in view at first; empty where all of it is
+	Chart        chartFrame
 	Step         int64  // length of a candle in milliseconds, 0 for a month
 	GridOpen     int64  // some open time, in milliseconds since 1970
 	Stream       string // address of the symbol's stream; empty where there is none
@@ -93,13 +94,20 @@ func (d *dashboard) marketPage(
 	if err != nil {
 		return nil, err
 	}
-	window := chartWindow(series.Interval, extent.OpenTimes)
-	candles, err := d.History.Candles(ctx, series, window, candleLimit)
+	frame, err := newChartFrame(r, h.stored, series)
 	if err != nil {
-		return nil, fmt.Errorf("reading candles of %s: %w", series, err)
+		return nil, err
 	}
-	if len(candles) == 0 {
-		return nil, market.Errorf(market.NotFound, "there are no candles of %s any more", series)
+	shown, err := d.view(ctx, h, frame.Series, frame.window)
+	if err != nil {
+		return nil, err
+	}
+	own := shown // what the heading is of
+	if frame.Series != series {
+		day := market.TimeRange{Start: extent.OpenTimes.End.Add(-24*time.Hour - series.Interval.Length()), End: extent.OpenTimes.End}
+		if own, err = d.view(ctx, h, series, day); err != nil {
+			return nil, err
+		}
 	}
 	var next *forecast.Forecast
 	var noForecast string
@@ -122,44 +130,68 @@ func (d *dashboard) marketPage(
 		noForecast = "The forecast failed. " + d.logError(r, requestID, "forecast failed", forecastErr)
 	}
 
-	slots := charts.Slots(series.Interval, window, candles)
-	options, err := json.Marshal(charts.Candlestick(series, slots, next))
-	if err != nil {
-		return nil, fmt.Errorf("encoding the chart of %s: %w", series, err)
+	drawn := next
+	if frame.Series != series {
+		drawn = nil // it is of another candle
 	}
-	view := view{series: series, extent: extent, window: window, candles: candles, slots: slots,
-		decimals: decimals(candles), now: d.Now()}
+	options, err := json.Marshal(charts.Candlestick(frame.Series, shown.slots, drawn))
+	if err != nil {
+		return nil, fmt.Errorf("encoding the chart of %s: %w", frame.Series, err)
+	}
+	if frame.Past, err = d.pastForecasts(r, requestID, frame); err != nil {
+		return nil, err
+	}
 	page := &marketPage{
 		layout:       newLayout(series.String(), h, marketSection, series),
 		Series:       series,
-		Heading:      view.heading(),
+		Heading:      own.heading(),
 		ChartLibrary: d.chartLibrary,
 		// json.Marshal writes <, > and & as escapes: no text can end the
 		// script element that holds it.
 		ChartOptions: template.JS(options),
-		Decimals:     view.decimals,
-		Newest:       view.newestFacts(),
-		Facts:        view.facts(),
+		Decimals:     shown.decimals,
+		Newest:       shown.newestFacts(),
+		Facts:        shown.facts(),
 		Coin:         d.coinFacts(r, requestID, series.Symbol),
 		NoForecast:   noForecast,
 		MayTrain:     mayTrain,
-		Incomplete:   view.incomplete() > 0,
-		OpeningView:  view.opening(),
-		GridOpen:     series.Interval.Floor(view.newest().OpenTime).UnixMilli(),
-		MadeAt:       formatInstant(view.now),
+		Incomplete:   shown.incomplete() > 0,
+		OpeningView:  shown.opening(),
+		Chart:        frame,
+		GridOpen:     series.Interval.Floor(own.newest().OpenTime).UnixMilli(),
+		MadeAt:       formatInstant(shown.now),
 
 		StaleAfter: staleAfter.Milliseconds(), ForecastStaleAfter: forecastStaleAfter.Milliseconds(),
 	}
-	if series.Interval != market.Month1 {
-		page.Step = series.Interval.Length().Milliseconds()
+	if frame.Range != "" {
+		page.OpeningView = ""
 	}
+	page.Step = stepOf(series.Interval)
 	if d.Live {
 		page.Stream = "/v1/stream?symbols=" + string(series.Symbol)
 	}
 	if next != nil {
-		page.Forecast = newForecastFacts(*next, view.decimals)
+		page.Forecast = newForecastFacts(*next, shown.decimals)
 	}
 	return page, nil
+}
+
+// view reads what a page shows of a series' candles within a window.
+func (d *dashboard) view(ctx context.Context, h holdings, series market.Series, window market.TimeRange) (view, error) {
+	extent, err := h.stored.Extent(series)
+	if err != nil {
+		return view{}, err
+	}
+	candles, err := d.History.Candles(ctx, series, window, candleLimit)
+	if err != nil {
+		return view{}, fmt.Errorf("reading candles of %s: %w", series, err)
+	}
+	if len(candles) == 0 {
+		return view{}, market.Errorf(market.NotFound, "no candles of %s are stored from %s to %s: ask for a longer range",
+			series, formatInstant(window.Start), formatInstant(window.End))
+	}
+	return view{series: series, extent: extent, window: window, candles: candles,
+		slots: charts.Slots(series.Interval, window, candles), decimals: decimals(candles), now: d.Now()}, nil
 }
 
 // trained says whether a series has a model, in use or not.

@@ -2,8 +2,10 @@ package dashboard
 
 import (
 	"context"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/cryptoboat/cryptoboat/internal/forecast"
@@ -29,6 +31,18 @@ func (f fakeRecord) Record(_ context.Context, series market.Series, r market.Tim
 
 func (f fakeRecord) RecentForecasts(_ context.Context, _ market.Series, limit int) ([]forecast.RecordRow, error) {
 	return f.recent[:min(limit, len(f.recent))], f.recentErr
+}
+
+func (f fakeRecord) FirstForecasts(_ context.Context, _ market.Series, r market.TimeRange) ([]forecast.RecordRow, error) {
+	first := map[time.Time]forecast.RecordRow{}
+	for _, row := range f.recent { // newest first
+		if r.Contains(row.OpenTime) {
+			first[row.OpenTime] = row
+		}
+	}
+	rows := slices.Collect(maps.Values(first))
+	slices.SortFunc(rows, func(a, b forecast.RecordRow) int { return a.OpenTime.Compare(b.OpenTime) })
+	return rows, f.recentErr
 }
 
 type fakeModels struct {

@@ -78,18 +78,32 @@ func (d *Database) ForecastsBehind(
 		condition = " AND open_time <= $4 AND (open_time, as_of, model_id) < ($4, $5, $6)"
 		arguments = append(arguments, behind.OpenTime, behind.AsOf, behind.ModelID)
 	}
-	rows, err := d.pool.Query(ctx, `
-		SELECT open_time, close_time, as_of, model_id, elapsed, open, last, point, low_80, high_80, low_90, high_90,
+	return d.recordRows(ctx, series, "SELECT "+recordColumns+`
+		FROM forecasts WHERE symbol = $1 AND interval = $2`+condition+`
+		ORDER BY open_time DESC, as_of DESC, model_id DESC LIMIT $3`, arguments...)
+}
+
+// FirstForecasts returns the first forecast of each candle of a series that opens in
+// the range, oldest first.
+func (d *Database) FirstForecasts(ctx context.Context, series market.Series, r market.TimeRange) ([]forecast.RecordRow, error) {
+	return d.recordRows(ctx, series, "SELECT DISTINCT ON (open_time) "+recordColumns+`
+		FROM forecasts WHERE symbol = $1 AND interval = $2 AND open_time >= $3 AND open_time < $4
+		ORDER BY open_time, as_of, model_id`, series.Symbol, series.Interval, r.Start, r.End)
+}
+
+// recordColumns are what recordRows reads.
+const recordColumns = `open_time, close_time, as_of, model_id, elapsed, open, last, point, low_80, high_80, low_90, high_90,
 			probability_up, probability_above_open, probability_analytic,
 			decision IS NOT NULL, coalesce(decision, ''), coalesce(expected_gain, 0), coalesce(fee, 0), coalesce(spread, 0),
 			scored_at IS NOT NULL, coalesce(actual_open, 0), coalesce(actual_close, 0),
-			coalesce(hit_above_open, false), coalesce(in_band_80, false), coalesce(in_band_90, false)
-		FROM forecasts WHERE symbol = $1 AND interval = $2`+condition+`
-		ORDER BY open_time DESC, as_of DESC, model_id DESC LIMIT $3`, arguments...)
+			coalesce(hit_above_open, false), coalesce(in_band_80, false), coalesce(in_band_90, false)`
+
+func (d *Database) recordRows(ctx context.Context, series market.Series, query string, arguments ...any) ([]forecast.RecordRow, error) {
+	rows, err := d.pool.Query(ctx, query, arguments...)
 	if err != nil {
-		return nil, fmt.Errorf("read the recent forecasts of %s: %w", series, err)
+		return nil, fmt.Errorf("read forecasts of %s: %w", series, err)
 	}
-	recent, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (forecast.RecordRow, error) {
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (forecast.RecordRow, error) {
 		f := forecast.RecordRow{Series: series}
 		f.Bands = []forecast.Band{{Level: 0.8}, {Level: 0.9}}
 		decision, outcome := &f.Decision, &f.Outcome
@@ -102,7 +116,7 @@ func (d *Database) ForecastsBehind(
 		return f, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the recent forecasts of %s: %w", series, err)
+		return nil, fmt.Errorf("read forecasts of %s: %w", series, err)
 	}
-	return recent, nil
+	return found, nil
 }

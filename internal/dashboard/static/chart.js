@@ -2,6 +2,7 @@
 // into it, keeps the read-out above it up to date, and moves with the market.
 
 import { label, nextOpen } from './grid.js';
+import { addLayers, arrangement, gapSeries, layerSeries } from './layers.js';
 import { theme } from './theme.js';
 
 // ECharts copies options whenever they are asked for, so the data are kept here,
@@ -9,8 +10,11 @@ import { theme } from './theme.js';
 const mostSlots = 3000;
 
 // drawChart draws into the container and returns what moves the chart. step is
-// the length of a candle in milliseconds, 0 for a month.
-export const drawChart = (container, options, { decimals, step }) => {
+// the length of a candle in milliseconds, 0 for a month; whole says that all is in
+// view at first; on holds the layers that are shown, past the earlier forecasts by
+// open time; local says that times are the visitor's; zoomOut is called for more than
+// the chart holds, tell with what a keyboard's user points at. signal ends it.
+export const drawChart = (container, options, { decimals, step, whole, on, past, local, zoomOut, tell, signal }) => {
   // The server leaves out what there is none of; the market may bring it.
   for (const absent of [
     { id: 'forecast', type: 'boxplot', name: 'Forecast', encode: { x: 0, y: [1, 2, 3, 4, 5] }, data: [] },
@@ -19,9 +23,16 @@ export const drawChart = (container, options, { decimals, step }) => {
     if (!options.series.some(({ id }) => id === absent.id)) options.series.push(absent);
   }
   const openTimes = options.xAxis[0].data;
+  let points = new Map(); // indicators by open time
   const series = Object.fromEntries(options.series.map((s) => [s.id, s.data]));
   const { candles, volume: volumes } = series;
   const missing = '-'; // in the place of a candle
+  addLayers(options);
+  const layered = () => layerSeries({ openTimes, candles, on, points, past });
+  const arranged = () => {
+    container.dataset.panels = ['rsi', 'macd'].filter((name) => on.has(name)).length; // for its height
+    return arrangement(container.clientHeight, on);
+  };
   const newest = () => candles.findLastIndex((candle) => candle.value !== missing);
 
   // Words and numbers
@@ -37,7 +48,17 @@ export const drawChart = (container, options, { decimals, step }) => {
   const day = 1440 * minute;
   const slotLength = step || 30 * day;
 
-  const axisLabel = (openTime) => {
+  // The visitor's time, written as an open time is. A day and what is longer is one
+  // of UTC, whatever the visitor's clock says.
+  const offset = (at) => (local && slotLength < day ? new Date(at).getTimezoneOffset() * minute : 0);
+  const inZone = (openTime) => {
+    const at = Date.parse(openTime);
+    return offset(at) === 0 ? openTime : label(at - offset(at));
+  };
+  const zone = () => (local && slotLength < day ? 'local' : 'UTC');
+
+  const axisLabel = (utc) => {
+    const openTime = inZone(utc);
     if (slotLength > day) return `${dayOf(openTime)} ${openTime.slice(0, 4)}`;
     return clockOf(openTime) === '00:00' ? dayOf(openTime) : clockOf(openTime);
   };
@@ -46,6 +67,8 @@ export const drawChart = (container, options, { decimals, step }) => {
   const labelSteps = [15, 30, 60, 120, 180, 360, 720].map((n) => n * minute)
     .concat([1, 2, 4, 7, 14, 28].map((n) => n * day));
   let labelStep = 0;
+  const slotsAtFirst = (100 - (options.dataZoom[0].start || 0)) / 100 * openTimes.length;
+  if (whole) for (const zoom of options.dataZoom) zoom.start = 0;
   const view = { start: options.dataZoom[0].start || 0, end: options.dataZoom[0].end };
   const chooseLabelStep = () => {
     const inView = (view.end - view.start) / 100 * openTimes.length * slotLength;
@@ -59,7 +82,10 @@ export const drawChart = (container, options, { decimals, step }) => {
     formatter: axisLabel,
     alignMinLabel: 'left', // centred, the first one would be cut off
     // Weeks and months do not stand at round distances from one another.
-    interval: slotLength > day ? 'auto' : (index, openTime) => Date.parse(openTime) % labelStep === 0,
+    interval: slotLength > day ? 'auto' : (index, openTime) => {
+      const at = Date.parse(openTime);
+      return (at - offset(at)) % labelStep === 0;
+    },
   };
 
   // Read-out
@@ -72,7 +98,8 @@ export const drawChart = (container, options, { decimals, step }) => {
     for (const [name, element] of Object.entries(fields)) element.textContent = values[name] || (name === 'note' ? '' : '–');
   };
   const readOut = (index) => {
-    const values = { time: `${openTimes[index].slice(0, 10)} ${clockOf(openTimes[index])}\u00a0UTC` };
+    const shown = inZone(openTimes[index]);
+    const values = { time: `${shown.slice(0, 10)} ${clockOf(shown)}\u00a0${zone()}` };
     const candle = candles[index].value;
     if (candle === missing) {
       values.note = 'no candle stored';
@@ -82,6 +109,12 @@ export const drawChart = (container, options, { decimals, step }) => {
     }
     if (index === openSlot) values.note = 'still open';
     else if (series.incomplete.some((mark) => mark.value[0] === index)) values.note = 'incomplete';
+    const earlier = on.has('forecasts') && past.get(openTimes[index]);
+    if (earlier && !values.note) {
+      values.note = `forecast at the open ${price.format(earlier.point)}, 80\u00a0% band ${price.format(earlier.low)} to ${price.format(earlier.high)}`
+        + (earlier.close === undefined ? '' : `: closed ${earlier.inside ? 'inside' : 'outside'}`)
+        + (earlier.decision ? `, decision: ${earlier.decision}` : '');
+    }
     const forecast = series.forecast.find(({ value: [slot] }) => slot === index);
     if (forecast) {
       const [, , low, point, high] = forecast.value;
@@ -95,11 +128,17 @@ export const drawChart = (container, options, { decimals, step }) => {
 
   chooseLabelStep();
   Object.assign(options.xAxis[1].axisLabel, timeLabels);
-  options.xAxis[1].axisPointer.label.formatter = ({ value }) => `${dayOf(value)} ${clockOf(value)}`;
+  options.xAxis[1].axisPointer.label.formatter = ({ value }) => `${dayOf(inZone(value))} ${clockOf(inZone(value))}`;
   options.yAxis[0].axisPointer = { label: { formatter: ({ value }) => price.format(value) } };
   options.yAxis[1].axisPointer = { label: { formatter: ({ value }) => quantity.format(value) } };
   options.yAxis[1].axisLabel = { formatter: (value) => volumeMark.format(value) };
-  Object.assign(options.dataZoom[1], { height: 32, bottom: 8, labelFormatter: (index, openTime) => dayOf(openTime) });
+  Object.assign(options.dataZoom[1], { height: 32, bottom: 8, labelFormatter: (index, openTime) => dayOf(inZone(openTime)) });
+
+  const { grid, xAxis, yAxis } = arranged();
+  options.grid = grid;
+  xAxis.forEach((axis, k) => Object.assign(options.xAxis[k], axis));
+  yAxis.forEach((axis, k) => Object.assign(options.yAxis[k], axis));
+  options.series.push(gapSeries(candles), ...layered());
 
   const chart = echarts.init(container, theme());
   // Whoever waits for the chart, a test for one, reads it from the page.
@@ -121,8 +160,19 @@ export const drawChart = (container, options, { decimals, step }) => {
   readOutAnew();
 
   const zoomTo = (range) => chart.dispatchAction({ type: 'dataZoom', ...range });
-  const slotsAtFirst = (100 - view.start) / 100 * openTimes.length;
+  const resize = (factor) => {
+    const middle = (view.start + view.end) / 2;
+    const half = Math.min(50, Math.max(2, (view.end - view.start) * factor / 2));
+    const start = Math.min(Math.max(0, middle - half), 100 - 2 * half);
+    return { start, end: start + 2 * half };
+  };
+  const allInView = () => view.start < 0.01 && view.end > 99.99;
   const zooms = {
+    in: () => resize(0.5),
+    out: () => {
+      if (allInView()) zoomOut();
+      return resize(2);
+    },
     newest: () => ({ start: Math.max(0, 100 - 100 * slotsAtFirst / openTimes.length), end: 100 }),
     all: () => ({ start: 0, end: 100 }),
   };
@@ -130,25 +180,74 @@ export const drawChart = (container, options, { decimals, step }) => {
   zoom.hidden = false;
   zoom.addEventListener('click', ({ target }) => {
     if (target.dataset.zoom) zoomTo(zooms[target.dataset.zoom]());
-  });
+  }, { signal });
+  // Before the chart's own, which has nothing left to zoom out to.
+  container.addEventListener('wheel', (event) => {
+    if (event.deltaY <= 0 || !allInView()) return;
+    event.preventDefault();
+    zoomOut();
+  }, { capture: true, passive: false, signal });
 
-  new ResizeObserver(() => {
+  // Keyboard
+
+  const pointAt = (index) => {
+    const target = Math.min(openTimes.length - 1, Math.max(0, index));
+    const [from, to] = [view.start, view.end].map((percent) => percent / 100 * (openTimes.length - 1));
+    if (target < from || target > to) {
+      const start = Math.min(100 - (view.end - view.start), Math.max(0, 100 * (target - (to - from) / 2) / (openTimes.length - 1)));
+      zoomTo({ start, end: start + view.end - view.start });
+    }
+    chart.dispatchAction({ type: 'updateAxisPointer', currTrigger: 'mousemove', x: chart.convertToPixel({ xAxisIndex: 0 }, target), y: 40 });
+    pointedAt = target;
+    readOutAnew();
+    tell(document.getElementById('readout').innerText.replace(/\s+/g, ' '));
+  };
+  const pointed = () => (pointedAt >= 0 ? pointedAt : newest());
+  const keys = {
+    ArrowLeft: () => pointAt(pointed() - 1),
+    ArrowRight: () => pointAt(pointed() + 1),
+    PageUp: () => pointAt(pointed() - 24),
+    PageDown: () => pointAt(pointed() + 24),
+    Home: () => pointAt(0),
+    End: () => pointAt(newest()),
+    '+': () => zoomTo(zooms.in()),
+    '-': () => zoomTo(zooms.out()),
+  };
+  container.addEventListener('keydown', (event) => {
+    if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    keys[event.key]();
+  }, { signal });
+
+  const rearrange = () => {
+    const arrangement = arranged();
     chart.resize();
+    chart.setOption(arrangement);
+  };
+  let height = container.clientHeight;
+  const resized = new ResizeObserver(() => {
+    if (container.clientHeight === height) chart.resize();
+    else rearrange();
+    height = container.clientHeight;
     labelAnew();
-  }).observe(container);
+  });
+  resized.observe(container);
 
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
     // A new theme starts the chart anew from its first options.
     chart.setTheme(theme());
     axisMoved = true;
+    layersMoved = true;
+    rearrange();
     draw();
-  });
+  }, { signal });
 
   // Movement
 
   const openOf = (index) => Date.parse(openTimes[index]);
   let drawing = false;
   let axisMoved = false;
+  let layersMoved = false;
   const incompleteLegend = document.getElementById('incomplete-legend');
   const draw = () => {
     readOutAnew();
@@ -156,8 +255,11 @@ export const drawChart = (container, options, { decimals, step }) => {
     const incomplete = series.incomplete.filter(({ value: [slot] }) => slot !== openSlot);
     if (incompleteLegend) incompleteLegend.hidden = incomplete.length === 0;
     const moved = { series: Object.entries({ ...series, incomplete }).map(([id, data]) => ({ id, data })) };
+    moved.series.push(gapSeries(candles));
+    if (axisMoved || layersMoved) moved.series.push(...layered());
+    layersMoved = false;
     if (axisMoved) {
-      moved.xAxis = [{ data: openTimes }, { data: openTimes }];
+      moved.xAxis = options.xAxis.map(() => ({ data: openTimes }));
       moved.dataZoom = [view, view];
       axisMoved = false;
     }
@@ -171,6 +273,7 @@ export const drawChart = (container, options, { decimals, step }) => {
     drawing = true;
     requestAnimationFrame(() => {
       drawing = false;
+      if (signal.aborted) return;
       draw();
     });
   };
@@ -218,6 +321,39 @@ export const drawChart = (container, options, { decimals, step }) => {
   if (series.incomplete.some((mark) => mark.value[0] === newest())) closedUntil = openOf(newest());
 
   return {
+    // points takes on indicators by open time.
+    points(taken) {
+      points = taken;
+      layersMoved = true;
+      drawSoon();
+    },
+
+    // layers draws what on holds now.
+    layers() {
+      layersMoved = true;
+      rearrange();
+      drawSoon();
+    },
+
+    // local shows the visitor's times, or UTC.
+    local(chosen) {
+      local = chosen;
+      labelStep = 0;
+      labelAnew();
+      chart.setOption({ dataZoom: [view, view] });
+      readOutAnew();
+    },
+
+    // picture returns what is in view as the address of a PNG.
+    picture: () => chart.getDataURL({ type: 'png', pixelRatio: 2, backgroundColor: getComputedStyle(document.documentElement).getPropertyValue('--surface').trim() }),
+
+    firstOpen: () => new Date(openOf(0)).toISOString(),
+
+    dispose() {
+      resized.disconnect();
+      chart.dispose();
+    },
+
     // price moves the candle that is open: to the state that the update tells of
     // where that is of the chart's own interval, else to what it adds.
     price(update, own) {

@@ -1,7 +1,7 @@
 // The market page: its chart, and what moves on it while the service follows the
 // market.
 
-import { drawChart } from './chart.js';
+import { openFigure } from './figure.js';
 import { forecastSection } from './forecast.js';
 import { closeAfter } from './grid.js';
 import { follow, retryAfter } from './stream.js';
@@ -12,14 +12,8 @@ const { symbol, interval } = heading.dataset;
 const decimals = Number(heading.dataset.decimals);
 const step = Number(heading.dataset.step);
 
-const container = document.getElementById('chart');
-let chart = null;
-if (container && window.echarts) {
-  chart = drawChart(container, JSON.parse(document.getElementById('chart-options').textContent), { decimals, step });
-} else if (container) {
-  container.className = 'notice'; // and no longer as high as a chart
-  container.textContent = 'The chart library could not be loaded. The tables below hold the newest values and a summary.';
-}
+// Its chart shows candles of another interval where the range asks for them.
+const figure = openFigure(symbol, decimals, () => { if (heading.dataset.stream) catchUp(); });
 
 const price = numbers(decimals);
 const percent = signed(2);
@@ -27,7 +21,7 @@ const part = (name) => heading.querySelector(`[data-live=${name}]`);
 
 const showPrice = (update) => {
   part('close').textContent = price(update.price);
-  const dayBefore = chart && chart.dayBefore(Date.parse(update.event_time));
+  const dayBefore = figure.chart?.dayBefore(Date.parse(update.event_time));
   const change = part('change');
   // Without the price of then, what the server wrote is not true any more.
   change.parentElement.hidden = !dayBefore;
@@ -46,18 +40,23 @@ let retry = 0;
 const catchUp = async () => {
   clearTimeout(retry);
   behind = true;
-  if (!chart || catchingUp) return;
+  if (!figure.chart || catchingUp) return;
   catchingUp = true;
   try {
     while (behind) {
       behind = false;
+      const { chart } = figure;
       const known = chart.knownUntil();
-      const query = new URLSearchParams({ interval, start: new Date(known).toISOString(), limit: mostCandles });
+      const query = new URLSearchParams({ interval: figure.interval, start: new Date(known).toISOString(), limit: mostCandles });
       const answer = await fetch(`/v1/symbols/${symbol}/candles?${query}`);
       if (answer.status >= 500) throw new Error(answer.statusText);
       if (!answer.ok) break; // asking again would not help
       const { candles } = await answer.json();
-      chart.stored(candles);
+      if (chart !== figure.chart) { // another range was loaded meanwhile
+        behind = true;
+        continue;
+      }
+      figure.stored(candles);
       if (chart.knownUntil() > known) part('stored-stale')?.remove();
       if (candles.length === mostCandles && chart.knownUntil() > known) behind = true;
     }
@@ -97,17 +96,17 @@ if (heading.dataset.stream) {
     },
     price: (update) => {
       own = update.interval === interval;
-      if (chart) chart.price(update, own);
+      figure.chart?.price(update, update.interval === figure.interval);
       showPrice(update);
     },
     candle: (closed) => {
       part('stored-stale')?.remove();
-      if (closed.interval !== interval) catchUp();
-      else if (chart) chart.stored([closed]);
+      if (closed.interval !== figure.interval) catchUp();
+      else if (figure.chart) figure.stored([closed]);
     },
     forecast: (forecast) => {
       if (forecast.interval !== interval) return;
-      if (chart) chart.forecast(forecast);
+      if (figure.interval === interval) figure.chart?.forecast(forecast);
       forecasts.show(forecast);
     },
     connected: catchUp,
